@@ -1,0 +1,18 @@
+"""The demo world: five sources around the real orders of an online music shop, at any size, and the truth about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cdp_core.demo.world import WorldSummary, write_world
+
+__all__ = ["WorldSummary", "write_world"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cdp_core.demo import world
+
+    return getattr(world, name)

@@ -1,0 +1,104 @@
+"""What a stage may ask of an engine. Nothing outside this room knows which engine answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import polars as pl
+
+    from cdp_core.engine.staging import Staging
+
+
+class Engine(Protocol):
+    """Canonical tables, scratch tables and the few functions in which engines differ.
+
+    Expressions of one engine object are used with that object only, and from one thread; `reader()` gives another
+    thread its own.
+    """
+
+    kind: str
+    local: bool
+    """True when handing frames to Polars and SciPy costs no network: components then run there."""
+
+    def table(self, name: str) -> ir.Table:
+        """The published canonical table, as of the newest snapshot (or the one being written in a transaction)."""
+
+    def has(self, name: str) -> bool:
+        """Whether the canonical table has been published."""
+
+    def ensure_tables(self) -> None:
+        """Create every canonical table that is missing, empty; add columns that a newer version brought."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Publish several tables as one. Waits for other writers; an exception inside publishes nothing."""
+
+    def replace(self, name: str, rows: ir.Table) -> None:
+        """Make `rows` the whole content of a canonical table (its columns may change, as in `profiles`)."""
+
+    def append(self, name: str, rows: ir.Table) -> None:
+        """Add rows; columns are matched by name, missing ones are null."""
+
+    def upsert(self, name: str, rows: ir.Table, key: tuple[str, ...]) -> None:
+        """Replace the rows that share `key` with `rows`, add the others."""
+
+    def keep(self, rows: ir.Table) -> ir.Table:
+        """Compute `rows` once into a scratch table and give that: use it where an expression is read twice."""
+
+    def frame(self, frame: pl.DataFrame) -> ir.Table:
+        """A scratch table from a Polars frame."""
+
+    def polars(self, rows: ir.Table) -> pl.DataFrame:
+        """Compute `rows` into a Polars frame."""
+
+    def sql(self, query: str, named: Mapping[str, ir.Table] | None = None) -> ir.Table:
+        """A SELECT over canonical tables, in the lake's SQL dialect, as an expression.
+
+        `named` puts scratch tables (from `keep` or `frame`) in the place of table names of the query.
+        Raises SpecError when the text is not one single SELECT.
+        """
+
+    def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
+        """Copy `rows` into a table of the staging file."""
+
+    def attach(self, staging: Staging) -> AbstractContextManager[Callable[[str], ir.Table]]:
+        """Read the staging file's tables from this engine while the context is open."""
+
+    def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
+        """The value under `keys` in a column of JSON text, as text without quotes; null when absent or JSON null."""
+
+    def json_list(self, column: ir.Value) -> ir.ArrayValue:
+        """A column that holds JSON lists of texts, as an array of texts; null when it is no list."""
+
+    def snapshot(self) -> int:
+        """Number of the newest published snapshot; it grows with every commit."""
+
+    def reader(self) -> Engine:
+        """The same lake for another thread."""
+
+    def maintain(self) -> None:
+        """Merge small files, expire old snapshots, delete files nobody reads any more."""
+
+    def clear_scratch(self) -> None:
+        """Drop the scratch tables made so far; expressions over them are invalid afterwards."""
+
+    def close(self) -> None:
+        """Release files and connections."""
+
+
+def open_engine(root: Path, spec: object) -> Engine:
+    """Open the engine that `engine:` in cdp.yaml names. Raises EngineError when it cannot be opened."""
+    from cdp_core.engine.spec import EngineSpec
+
+    assert isinstance(spec, EngineSpec)
+    if spec.type == "spark":
+        from cdp_core.engine.spark import SparkEngine
+
+        return SparkEngine.open(root, spec)
+    from cdp_core.engine.ducklake import DuckLakeEngine
+
+    return DuckLakeEngine.open(root, spec)

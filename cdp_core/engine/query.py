@@ -1,0 +1,37 @@
+"""Queries that users write: one SELECT, parsed, with table names put where the engine keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdp_core.errors import SpecError
+
+DIALECT = "duckdb"
+
+
+def rename_tables(query: str, names: Mapping[str, str], *, write: str = DIALECT) -> str:
+    """The query with table names replaced and in the dialect `write`.
+
+    Raises SpecError for anything but one SELECT.
+
+    >>> rename_tables("SELECT count(*) FROM profiles AS p", {"profiles": "temp.main.scratch_1"})
+    'SELECT COUNT(*) FROM temp.main.scratch_1 AS p'
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        statements = [s for s in sqlglot.parse(query, read=DIALECT) if s is not None]
+    except sqlglot.errors.SqlglotError as error:
+        raise SpecError(f"the SQL does not parse: {str(error).splitlines()[0]}") from None
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise SpecError("only one SELECT is allowed", hint="remove other statements")
+    tree = statements[0]
+    local = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
+    for table in tree.find_all(exp.Table):
+        if table.name in names and not table.db and table.name not in local:
+            target = exp.to_table(names[table.name], dialect=DIALECT)
+            alias = table.alias or table.name
+            target.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+            table.replace(target)
+    return tree.sql(dialect=write)

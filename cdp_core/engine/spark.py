@@ -1,0 +1,248 @@
+"""PySpark as the engine: the same stages on a cluster, tables as Parquet folders behind one manifest.
+
+The manifest names the folders that make up each table. A transaction writes new folders and then replaces the manifest
+in one rename, so readers see all of it or nothing. It serves one writer and any readers on a shared file system.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core import tables
+from cdp_core.engine.query import rename_tables
+from cdp_core.engine.shape import shaped
+from cdp_core.engine.spec import EngineSpec
+from cdp_core.errors import EngineError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import polars as pl
+    from ibis.backends.pyspark import Backend
+
+    from cdp_core.engine.staging import Staging
+
+_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+class SparkEngine:
+    """A Spark session over the manifest's folders. See `Engine` for the meaning of every method."""
+
+    kind = "spark"
+    local = False
+
+    def __init__(self, con: Backend, folder: Path, spec: EngineSpec) -> None:
+        self.con = con
+        self.folder = folder
+        self.spec = spec
+        self._scratch = folder / "scratch" / uuid.uuid4().hex[:12]
+        self._numbers = itertools.count()
+        self._pending: dict[str, list[str]] | None = None
+
+    @classmethod
+    def open(cls, root: Path, spec: EngineSpec) -> SparkEngine:
+        """Start or join a session at `engine.master`. Raises EngineError when PySpark is missing or refuses."""
+        folder = (root / spec.lake).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(_connect(spec.master, folder), folder, spec)
+
+    def table(self, name: str) -> ir.Table:
+        parts = self._manifest().get(name)
+        if parts is None:
+            raise EngineError.unknown("table", name, tables.CANONICAL)
+        return self._read([str(self.folder / part) for part in parts])
+
+    def has(self, name: str) -> bool:
+        return name in self._manifest()
+
+    def ensure_tables(self) -> None:
+        missing = [t for t in tables.CANONICAL.values() if not self.has(t.name)]
+        if not missing:
+            return
+        with self.transaction():
+            for table in missing:
+                self._pending_parts()[table.name] = [self._write_frame(table.empty(), f"tables/{table.name}")]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        from filelock import FileLock
+
+        if self._pending is not None:
+            yield
+            return
+        with FileLock(self.folder / "write.lock"):
+            self._pending = self._manifest()
+            try:
+                yield
+                self._publish(self._pending)
+            finally:
+                self._pending = None
+
+    def replace(self, name: str, rows: ir.Table) -> None:
+        with self.transaction():
+            self._pending_parts()[name] = [self._write(shaped(rows, name), f"tables/{name}")]
+
+    def append(self, name: str, rows: ir.Table) -> None:
+        with self.transaction():
+            part = self._write(shaped(rows, name), f"tables/{name}")
+            parts = self._pending_parts()
+            parts[name] = [*parts.get(name, []), part]
+
+    def upsert(self, name: str, rows: ir.Table, key: tuple[str, ...]) -> None:
+        with self.transaction():
+            fresh = self.keep(rows)
+            old = shaped(self.table(name), name)
+            self.replace(name, old.anti_join(fresh, list(key)).union(shaped(fresh, name)))
+
+    def keep(self, rows: ir.Table) -> ir.Table:
+        return self._read([str(self.folder / self._write(rows, None))])
+
+    def frame(self, frame: pl.DataFrame) -> ir.Table:
+        return self._read([str(self.folder / self._write_frame(frame, None))])
+
+    def polars(self, rows: ir.Table) -> pl.DataFrame:
+        import polars as pl
+        import polars.selectors as cs
+
+        return rows.to_polars().with_columns(cs.datetime().cast(pl.Datetime("us")))
+
+    def sql(self, query: str, named: Mapping[str, ir.Table] | None = None) -> ir.Table:
+        names = {name: kept.get_name() for name, kept in (named or {}).items()}
+        for name in self._manifest():
+            if name not in names and name in query:
+                names[name] = self.table(name).get_name()
+        return self.con.sql(rename_tables(query, names, write="spark"), dialect="spark")
+
+    def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
+        staging.append(name, self.polars(rows))
+
+    @contextmanager
+    def attach(self, staging: Staging) -> Iterator[Callable[[str], ir.Table]]:
+        def table(name: str) -> ir.Table:
+            return self.frame(staging.polars(staging.table(name)))
+
+        yield table
+
+    def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
+        return _get_json_object()(column, "$" + "".join(f"['{k}']" for k in keys))
+
+    def json_list(self, column: ir.Value) -> ir.ArrayValue:
+        return _from_json()(column, "array<string>")
+
+    def snapshot(self) -> int:
+        return int(self._read_manifest().get("snapshot", 0))
+
+    def reader(self) -> SparkEngine:
+        return SparkEngine(self.con, self.folder, self.spec)
+
+    def maintain(self) -> None:
+        """Delete folders that no manifest names. Runs after publishing, when no reader of this run is left."""
+        live = {part for parts in self._manifest().values() for part in parts}
+        for folder in self.folder.glob("tables/*/*"):
+            if str(folder.relative_to(self.folder)) not in live:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_scratch(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def close(self) -> None:
+        self.clear_scratch()
+
+    def _manifest(self) -> dict[str, list[str]]:
+        if self._pending is not None:
+            return self._pending
+        found: dict[str, list[str]] = self._read_manifest().get("tables", {})
+        return found
+
+    def _read_manifest(self) -> dict[str, Any]:
+        path = self.folder / "manifest.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _pending_parts(self) -> dict[str, list[str]]:
+        assert self._pending is not None
+        return self._pending
+
+    def _publish(self, parts: dict[str, list[str]]) -> None:
+        path = self.folder / "manifest.json"
+        temporary = path.with_suffix(".new")
+        with temporary.open("w") as file:
+            json.dump({"snapshot": self.snapshot() + 1, "tables": parts}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+
+    def _write(self, rows: ir.Table, room: str | None) -> str:
+        part = self._new_part(room)
+        frame = self.con._session.sql(self.con.compile(rows))
+        frame.write.parquet(str(self.folder / part))
+        return part
+
+    def _write_frame(self, frame: pl.DataFrame, room: str | None) -> str:
+        part = self._new_part(room)
+        (self.folder / part).mkdir(parents=True)
+        frame.write_parquet(self.folder / part / "part.parquet")
+        return part
+
+    def _new_part(self, room: str | None) -> str:
+        base = Path(room) if room else self._scratch.relative_to(self.folder)
+        return str(base / f"{next(self._numbers)}_{uuid.uuid4().hex[:8]}")
+
+    def _read(self, folders: list[str]) -> ir.Table:
+        name = f"part_{uuid.uuid4().hex[:12]}"
+        self.con._session.read.parquet(*folders).createOrReplaceTempView(name)
+        return self.con.table(name)
+
+
+def _connect(master: str, folder: Path) -> Backend:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise EngineError("PySpark is not installed", hint="pip install 'cdp-workbench[spark]'") from None
+    import ibis
+
+    builder = SparkSession.builder.master(master).appName("cdp").config("spark.sql.warehouse.dir", str(folder / "wh"))
+    for key, value in _SETTINGS.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        first = str(error).splitlines()[0]
+        raise EngineError(f"Spark did not start: {first}", where="engine.master", hint="is Java 17 installed?") from None
+    session.sparkContext.setLogLevel("ERROR")
+    return ibis.pyspark.connect(session)
+
+
+def _get_json_object() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "string"), "string"), name="get_json_object")
+    def get_json_object(column, path): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    return get_json_object
+
+
+def _from_json() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "string"), "array<string>"), name="from_json")
+    def from_json(column, shape): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    return from_json

@@ -1,0 +1,1 @@
+"""Runs: load → quality → identity → profiles → audiences → syncs, each recorded with its balance."""

@@ -1,0 +1,99 @@
+"""Full-history deduplication of a staged batch on (source, message_id)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_core.engine import Engine, Staging
+
+KEY = ["source", "message_id"]
+
+
+def drop_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> pl.DataFrame:
+    """Leave only rows in staged `events`, `rejects` and `rows_<source>` that the lake has never seen.
+
+    Of several rows with one id in the batch the first received stays. Gives the duplicates per source, with the columns
+    source and duplicates. The rule is the Segment spec's (by message id alone), over the whole history.
+    """
+    import polars as pl
+
+    before = _counts(staging, sources)
+    _copy_known(engine, staging, sources)
+    if staging.has("events"):
+        _first_of_each(staging)
+    if staging.has("rejects"):
+        _settle_rejects(staging)
+    after = _counts(staging, sources)
+    gone = before.join(after, on="source", suffix="_after")
+    gone = gone.select("source", duplicates=pl.col("rows") - pl.col("rows_after"))
+    for source in gone.filter(pl.col("duplicates") > 0)["source"]:
+        name = f"rows_{source}"
+        if staging.has(name):
+            _keep_fresh_rows(staging, name, source)
+    return gone
+
+
+def _copy_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> None:
+    events = engine.table("events")
+    held = engine.table("quarantine")
+    known = events.filter(events.source.isin(sources)).select(KEY)
+    known = known.union(held.filter(held.source.isin(sources)).select(KEY))
+    engine.copy_into(staging, "known", known)
+
+
+def _first_of_each(staging: Staging) -> None:
+    """Two steps, since a window over the few repeated ids is far cheaper than one over the batch."""
+    import ibis
+
+    events, known = staging.table("events"), staging.table("known")
+    fresh = events.anti_join(known, KEY)
+    repeated = fresh.group_by(KEY).agg(copies=lambda t: t.count()).filter(lambda t: t.copies > 1)
+    repeated = staging.replace("repeated_ids", repeated.select(KEY))
+    if repeated.count().execute() == 0:
+        if known.count().execute():
+            staging.replace("events", fresh)
+        return
+    twins = fresh.semi_join(repeated, KEY)
+    order = [twins.received_at, twins.timestamp, twins.properties, twins.traits, twins.context]
+    place = ibis.row_number().over(ibis.window(group_by=[twins.source, twins.message_id], order_by=order))
+    first = twins.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
+    staging.replace("events", fresh.anti_join(repeated, KEY).union(first.select(fresh.columns)))
+
+
+def _settle_rejects(staging: Staging) -> None:
+    """A rejected row may carry the id of a good one: it then gets an id of its own, so that it is not lost."""
+    import ibis
+
+    rejects = staging.table("rejects").anti_join(staging.table("known"), KEY)
+    if staging.has("events"):
+        taken = staging.table("events").select(KEY).mutate(taken=True)
+        joined = rejects.left_join(taken, KEY)
+        own = joined.message_id + "-" + joined.payload.fill_null("").hexdigest("md5").substr(0, 8)
+        joined = joined.mutate(message_id=joined.taken.fill_null(False).ifelse(own, joined.message_id))
+        rejects = joined.select(rejects.columns).anti_join(staging.table("known"), KEY)
+    window = ibis.window(group_by=KEY, order_by=[ibis._.payload, ibis._.rule])
+    first = rejects.mutate(place=ibis.row_number().over(window)).filter(lambda t: t.place == 0).drop("place")
+    staging.replace("rejects", first)
+
+
+def _keep_fresh_rows(staging: Staging, name: str, source: str) -> None:
+    events = staging.table("events")
+    fresh = events.filter(events.source == source).select("message_id")
+    rows = staging.table(name).semi_join(fresh, "message_id")
+    staging.replace(name, rows.distinct(on="message_id", keep="first"))
+
+
+def _counts(staging: Staging, sources: Sequence[str]) -> pl.DataFrame:
+    import polars as pl
+
+    total = pl.DataFrame({"source": list(sources)}, schema={"source": pl.String}).with_columns(rows=pl.lit(0))
+    for name in ("events", "rejects"):
+        if staging.has(name):
+            found = staging.polars(staging.table(name).group_by("source").agg(found=lambda t: t.count()))
+            total = total.join(found, on="source", how="left")
+            total = total.with_columns(rows=pl.col("rows") + pl.col("found").fill_null(0)).drop("found")
+    return total

@@ -1,0 +1,210 @@
+"""The second half of a run: identity, profiles and audiences are computed, checked and published as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cdp_core import tables
+from cdp_core.runs.load import append_results, stop_error
+from cdp_core.runs.record import Progress, Run
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.config import Config
+    from cdp_core.engine import Engine, Staging
+    from cdp_core.quality.suites import Suite
+    from cdp_core.quality.validator import Validator
+
+DERIVED = ("identity", "profiles", "audiences")
+_CODE = "1"
+"""Raised when a stage's meaning changes, so that a new version recomputes what an old one published."""
+
+
+@dataclass
+class Derived:
+    """Tables that are ready to publish; `appended` ones are added to, the others replaced."""
+
+    replaced: dict[str, ir.Table] = field(default_factory=dict)
+    appended: dict[str, ir.Table] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
+
+    def all(self) -> dict[str, ir.Table]:
+        return {**self.replaced, **self.appended}
+
+
+def fingerprints(engine: Engine, config: Config, now: datetime) -> dict[str, str]:
+    """What every derived stage depends on: its definitions, the events, the clock, and the stage before it."""
+    loads = engine.table("source_loads")
+    events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
+    identity = _hash(_CODE, config.identity, config.region, events)
+    profiles = _hash(identity, {n: t for n, t in config.traits.items()}, list(config.sources), now)
+    audiences = _hash(profiles, {n: a for n, a in config.audiences.items()})
+    return {"identity": identity, "profiles": profiles, "audiences": audiences}
+
+
+def stale_stages(engine: Engine, config: Config, now: datetime, *, full: bool) -> dict[str, str]:
+    """Stages whose published tables are not what they would be now, with the new fingerprints."""
+    wanted = fingerprints(engine, config, now)
+    state = engine.polars(engine.table("stage_state"))
+    known = dict(zip(state["stage"], state["fingerprint"], strict=True))
+    return {stage: wanted[stage] for stage in DERIVED if full or known.get(stage) != wanted[stage]}
+
+
+def derive(
+    engine: Engine,
+    config: Config,
+    stale: Mapping[str, str],
+    run: Run,
+    *,
+    now: datetime,
+    progress: Progress,
+) -> Derived:
+    """Compute what is stale, in order, without publishing anything."""
+    made = Derived(stages=dict(stale))
+    steps: dict[str, Callable[..., tuple[int, int]]] = {
+        "identity": _identity,
+        "profiles": _profiles,
+        "audiences": _audiences,
+    }
+    for name in DERIVED:
+        with run.stage(name) as result:
+            if name not in stale:
+                result.note = "unchanged"
+                continue
+            progress(name, None, "")
+            result.rows_in, result.rows_out = steps[name](engine, config, made, run, now)
+            progress(name, 1.0, f"{result.rows_out:,} rows")
+    return made
+
+
+def _current(engine: Engine, made: Derived, name: str) -> ir.Table:
+    return made.replaced.get(name, None) if name in made.replaced else engine.table(name)
+
+
+def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:
+    from cdp_core.identity.resolve import resolve
+
+    events = engine.table("events")
+    found = resolve(
+        engine,
+        events,
+        config.identity,
+        previous=engine.table("user_identifiers"),
+        merges=engine.table("profile_merges"),
+        now=now,
+    )
+    for name in ("identity_links", "user_identifiers", "event_profiles", "profile_merges", "identity_conflicts"):
+        made.replaced[name] = getattr(found, name)
+    return _count(engine, events), _count(engine, found.user_identifiers)
+
+
+def _profiles(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:
+    from cdp_core.profiles.build import build_profiles
+
+    links = _current(engine, made, "event_profiles")
+    named = {n: made.replaced[n] for n in ("event_profiles", "user_identifiers") if n in made.replaced}
+    built = build_profiles(
+        engine,
+        engine.table("events"),
+        links,
+        config.traits,
+        now=now,
+        source_order=list(config.sources),
+        named=named,
+    )
+    for name in ("profiles", "profile_traits", "consents"):
+        made.replaced[name] = getattr(built, name)
+    return _count(engine, links), _count(engine, built.profiles)
+
+
+def _audiences(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:
+    from cdp_core.audiences.compile import AudienceTables
+    from cdp_core.audiences.refresh import refresh
+
+    profiles = _current(engine, made, "profiles")
+    inputs = AudienceTables(
+        profiles=profiles,
+        events=engine.table("events"),
+        event_profiles=_current(engine, made, "event_profiles"),
+        consents=_current(engine, made, "consents"),
+        members=engine.table("audience_members"),
+    )
+    before = _repointed(engine, engine.table("audience_members"), _current(engine, made, "profile_merges"))
+    found = refresh(engine, config.audiences, inputs, before=before, now=now, run_id=run.run_id)
+    made.replaced["audience_members"] = found.members
+    made.appended["audience_changes"] = found.changes
+    return _count(engine, profiles), _count(engine, found.members)
+
+
+def _repointed(engine: Engine, members: ir.Table, merges: ir.Table) -> ir.Table:
+    """Memberships of profiles that went into others are theirs now: a merge is no leaving and no entering."""
+    moved = merges.select(profile_id=merges.from_profile_id, into=merges.profile_id)
+    joined = members.left_join(moved, "profile_id")
+    joined = joined.select("audience", "entered_at", profile_id=joined.into.fill_null(joined.profile_id))
+    return engine.keep(joined.group_by(["audience", "profile_id"]).agg(entered_at=lambda t: t.entered_at.min()))
+
+
+def check_derived(
+    engine: Engine,
+    staging: Staging,
+    made: Derived,
+    suites: Sequence[Suite],
+    validator: Validator,
+    *,
+    run_id: str,
+    now: datetime,
+) -> Any:
+    """Run the table suites on what would be published. Raises QualityStop. Gives the verdict, or None."""
+    from cdp_core.quality.check import check_tables
+
+    wanted = {s.target for s in suites if s.kind == "table" and s.target != "events"}
+    present = [name for name in made.all() if name in wanted]
+    if not present:
+        return None
+    for name in present:
+        engine.copy_into(staging, name, made.all()[name])
+    verdict = check_tables(staging, suites, validator, tables=present, run_id=run_id, now=now)
+    if verdict.stopped:
+        raise stop_error(verdict)
+    return verdict
+
+
+def publish_derived(engine: Engine, made: Derived, verdict: Any, run: Run, *, now: datetime) -> None:
+    """Publish all derived tables and their fingerprints in one transaction."""
+    import polars as pl
+
+    state = pl.DataFrame(
+        [{"stage": s, "fingerprint": f, "run_id": run.run_id, "at": now} for s, f in made.stages.items()],
+        schema=tables.STAGE_STATE.polars_schema(),
+    )
+    with engine.transaction():
+        for name, rows in made.replaced.items():
+            engine.replace(name, rows)
+        for name, rows in made.appended.items():
+            engine.append(name, rows)
+        append_results(engine, verdict)
+        engine.upsert("stage_state", engine.frame(state), ("stage",))
+
+
+def _count(engine: Engine, rows: ir.Table) -> int:
+    return int(engine.polars(rows.count().name("n").as_table()).item())
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps([_plain(p) for p in parts], default=str).encode()).hexdigest()[:32]
+
+
+def _plain(part: Any) -> Any:
+    if hasattr(part, "model_dump"):
+        return part.model_dump(mode="json")
+    if isinstance(part, Mapping):
+        return {str(k): _plain(v) for k, v in part.items()}
+    if isinstance(part, list | tuple):
+        return [_plain(p) for p in part]
+    return part

@@ -1,0 +1,191 @@
+"""The first half of a run: sources are staged, deduplicated, checked, and what passes is published with its balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdp_core.errors import CDPError, ContractError, QualityStop
+from cdp_core.runs.dedupe import KEY, drop_known
+from cdp_core.runs.record import Progress, Run
+from cdp_core.tables import EVENTS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_core.config import Config
+    from cdp_core.engine import Engine, Staging
+    from cdp_core.quality.check import Verdict
+    from cdp_core.quality.suites import Suite
+    from cdp_core.quality.validator import Validator
+    from cdp_core.sources.stage import StagedSource
+
+
+@dataclass
+class Batch:
+    """What has been staged. `errors` are sources that could not be read: they cost the others nothing."""
+
+    staged: list[StagedSource] = field(default_factory=list)
+    errors: list[CDPError] = field(default_factory=list)
+    balance: pl.DataFrame | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(source.rows_read for source in self.staged)
+
+    @property
+    def sources(self) -> list[str]:
+        return [source.source for source in self.staged if source.rows_read]
+
+
+def stage_batch(
+    engine: Engine,
+    config: Config,
+    staging: Staging,
+    validator: Validator,
+    *,
+    root: Path,
+    now: datetime,
+    only: Sequence[str] | None,
+    full: bool,
+    progress: Progress,
+) -> Batch:
+    """Read what is new in every source. A source that fails is noted and the others go on."""
+    from cdp_core.sources.stage import stage_sources
+
+    state = engine.polars(engine.table("source_state"))
+    columns = engine.polars(engine.table("source_columns"))
+    batch = Batch()
+    wanted = {name: spec for name, spec in config.sources.items() if only is None or name in only}
+    for place, (name, spec) in enumerate(wanted.items()):
+        progress("load", place / max(len(wanted), 1), name)
+        try:
+            batch.staged += stage_sources(
+                {name: spec}, staging, state=state, columns=columns, root=root, now=now, full=full
+            )
+        except CDPError as error:
+            batch.errors.append(error)
+            _forget(staging, name)
+        if batch.rows:
+            validator.start()
+    progress("load", 1.0, f"{batch.rows:,} rows")
+    return batch
+
+
+def _forget(staging: Staging, source: str) -> None:
+    """Take a half-read source out of the batch, so that it is read again as a whole next time."""
+    for name in ("events", "rejects"):
+        if staging.has(name):
+            rows = staging.table(name)
+            staging.replace(name, rows.filter(rows.source != source))
+
+
+def check_staged(
+    engine: Engine,
+    staging: Staging,
+    batch: Batch,
+    suites: Sequence[Suite],
+    validator: Validator,
+    *,
+    run_id: str,
+    now: datetime,
+) -> None:
+    """Deduplicate the batch, run its suites and settle which rows are held. Raises QualityStop."""
+    from cdp_core.quality.check import check_batch
+
+    staging.append("events", EVENTS.empty().drop("run_id"))
+    duplicates = drop_known(engine, staging, batch.sources)
+    tables = {source: f"rows_{source}" for source in batch.sources if staging.has(f"rows_{source}")}
+    batch.verdict = check_batch(staging, suites, validator, source_tables=tables, run_id=run_id, now=now)
+    batch.balance = _balance(staging, batch, duplicates)
+    if batch.verdict.stopped:
+        raise stop_error(batch.verdict)
+
+
+def stop_error(verdict: Verdict) -> QualityStop:
+    """The error of a run that an expectation of severity "stop" ended."""
+    first = verdict.stopped[0]
+    more = f" and {len(verdict.stopped) - 1} more" if len(verdict.stopped) > 1 else ""
+    return QualityStop(
+        f"expectation {first.rule!r} of suite {first.suite!r} failed ({first.failed:,} of {first.checked:,}){more}",
+        hint="nothing was published; correct the data or the suite, see 'cdp quality list'",
+    )
+
+
+def _balance(staging: Staging, batch: Batch, duplicates: pl.DataFrame) -> pl.DataFrame:
+    """Rows read = events + duplicates + quarantined, counted each on its own. Raises ContractError."""
+    import polars as pl
+
+    read = pl.DataFrame(
+        {
+            "source": [s.source for s in batch.staged],
+            "rows_read": [s.rows_read for s in batch.staged],
+            "seconds": [float(s.seconds) for s in batch.staged],
+        },
+        schema={"source": pl.String, "rows_read": pl.Int64, "seconds": pl.Float64},
+    )
+    events, held = staging.table("events"), staging.table("held")
+    passed = staging.polars(events.anti_join(held, KEY).group_by("source").agg(events=lambda t: t.count()))
+    kept = staging.polars(held.group_by("source").agg(quarantined=lambda t: t.count()))
+    balance = read.join(passed, on="source", how="left").join(duplicates, on="source", how="left")
+    balance = balance.join(kept, on="source", how="left").fill_null(0)
+    wrong = balance.filter(pl.col("rows_read") != pl.col("events") + pl.col("duplicates") + pl.col("quarantined"))
+    if wrong.height:
+        row = wrong.row(0, named=True)
+        raise ContractError(
+            f"rows do not add up: {row['rows_read']:,} read, {row['events']:,} events + {row['duplicates']:,} duplicates"
+            f" + {row['quarantined']:,} quarantined",
+            where=f"source {row['source']}",
+            hint="nothing was published; please report this",
+        )
+    return balance
+
+
+def publish_batch(engine: Engine, staging: Staging, batch: Batch, run: Run, *, now: datetime) -> None:
+    """Publish events, quarantine, results and load state as one."""
+    import ibis
+    import polars as pl
+
+    assert batch.balance is not None
+    balance = batch.balance.with_columns(run_id=pl.lit(run.run_id), loaded_at=pl.lit(now))
+    with engine.attach(staging) as staged, engine.transaction():
+        fresh = staged("events").anti_join(staged("held"), KEY)
+        engine.append("events", fresh.mutate(run_id=ibis.literal(run.run_id)))
+        engine.append("quarantine", staged("held"))
+        append_results(engine, batch.verdict)
+        engine.append("source_loads", engine.frame(balance.filter(pl.col("rows_read") > 0)))
+        _publish_state(engine, batch, run)
+
+
+def publish_empty(engine: Engine, batch: Batch, run: Run) -> None:
+    """Remember files that were looked at and held nothing new (a touched file, a header without rows)."""
+    if any(source.parts.height for source in batch.staged):
+        with engine.transaction():
+            _publish_state(engine, batch, run)
+
+
+def _publish_state(engine: Engine, batch: Batch, run: Run) -> None:
+    import polars as pl
+
+    for name, key, frames in (
+        ("source_state", ("source", "part"), [source.parts for source in batch.staged]),
+        ("source_columns", ("source", "column"), [source.columns for source in batch.staged]),
+    ):
+        filled = [frame for frame in frames if frame.height]
+        if filled:
+            rows = pl.concat(filled, how="diagonal_relaxed").with_columns(run_id=pl.lit(run.run_id))
+            engine.upsert(name, engine.frame(rows), key)
+
+
+def append_results(engine: Engine, verdict: Verdict | None) -> None:
+    """Keep expectation results and violations of a verdict; call it within a transaction."""
+    if verdict is None:
+        return
+    if verdict.results.height:
+        engine.append("quality_results", engine.frame(verdict.results))
+    if verdict.violations.height:
+        engine.append("violations", engine.frame(verdict.violations))

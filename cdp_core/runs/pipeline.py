@@ -1,0 +1,238 @@
+"""The run itself: stages in order, one published batch of events, one published set of derived tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.errors import CDPError, QualityStop, UsageError
+from cdp_core.runs import derive, load
+from cdp_core.runs.lock import run_lock
+from cdp_core.runs.record import STAGES, Progress, Run, silent
+
+if TYPE_CHECKING:
+    from cdp_core.config import Config
+    from cdp_core.engine import Engine, Staging
+
+SHOWN_TABLES = ("events", "quarantine", "user_identifiers", "profiles", "audience_members", "sync_ledger")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `cdp run` was asked for. `select` names stages, sources or syncs; empty means everything."""
+
+    select: tuple[str, ...] = ()
+    full_refresh: bool = False
+    dry_run: bool = False
+    sync: bool = False
+    wait: float | None = 0
+
+
+def run_pipeline(
+    engine: Engine,
+    config: Config,
+    options: Options,
+    *,
+    root: Path,
+    now: datetime,
+    sync: Callable[[Run, list[str]], None],
+    progress: Progress = silent,
+) -> Run:
+    """Run the stages and record them.
+
+    A gate gives a run of status "stopped" (exit 3), unreadable sources one of status "failed" (exit 2) after the others
+    were loaded. Raises WorkspaceBusy, UsageError and SpecError before anything is written.
+    """
+    chosen = _choose(config, options)
+    folder = root / config.engine.lake
+    with run_lock(folder, wait=options.wait):
+        run = Run(kind="dry" if options.dry_run else "run")
+        engine.ensure_tables()
+        _clean_up(engine, folder, root)
+        if not options.dry_run:
+            _record(engine, run)
+        try:
+            _stages(engine, config, options, chosen, run, root=root, now=now, sync=sync, progress=progress)
+        except QualityStop as error:
+            run.finish("stopped", str(error), error.exit_code)
+        except CDPError as error:
+            run.finish("failed", str(error), error.exit_code)
+        except BaseException as error:
+            run.finish("failed", f"stopped by {type(error).__name__}")
+            _close(engine, run, options)
+            raise
+        _close(engine, run, options)
+        return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    stages: frozenset[str]
+    sources: list[str] | None
+    syncs: list[str]
+
+
+def _choose(config: Config, options: Options) -> _Chosen:
+    """Turn --select into stages, sources and syncs. A source means loading it and all that follows."""
+    names = options.select
+    valid = [*STAGES, *config.sources, *config.syncs]
+    for name in names:
+        if name not in valid:
+            raise UsageError.unknown("selection", name, valid)
+    stages = {n for n in names if n in STAGES}
+    sources = [n for n in names if n in config.sources]
+    syncs = [n for n in names if n in config.syncs]
+    if not stages:
+        stages = set(STAGES[:-1]) if sources or not syncs else set()
+        if options.sync or syncs:
+            stages.add("sync")
+    if "quality" in stages:
+        stages.add("load")
+    return _Chosen(stages=frozenset(stages), sources=sources or None, syncs=syncs or list(config.syncs))
+
+
+def _stages(
+    engine: Engine,
+    config: Config,
+    options: Options,
+    chosen: _Chosen,
+    run: Run,
+    *,
+    root: Path,
+    now: datetime,
+    sync: Callable[[Run, list[str]], None],
+    progress: Progress,
+) -> None:
+    from cdp_core.engine import Staging
+    from cdp_core.quality.suites import load_suites
+    from cdp_core.quality.validator import Validator
+
+    suites = load_suites(root / "expectations")
+    staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
+    validator = Validator()
+    errors: list[CDPError] = []
+    try:
+        if "load" in chosen.stages:
+            errors = _load(engine, config, options, chosen, run, staging, suites, validator, root, now, progress)
+        if options.dry_run:
+            run.finish("dry")
+            return
+        if chosen.stages & set(derive.DERIVED):
+            _derive(engine, config, options, run, staging, suites, validator, now, progress)
+    finally:
+        validator.close()
+        staging.discard()
+    if "sync" in chosen.stages:
+        with run.stage("sync"):
+            sync(run, chosen.syncs)
+    if run.finished_at is None:
+        _finish(run, errors)
+
+
+def _finish(run: Run, errors: Sequence[CDPError]) -> None:
+    if not errors:
+        run.finish("succeeded")
+        return
+    more = f" (and {len(errors) - 1} more sources failed)" if len(errors) > 1 else ""
+    run.finish("failed", f"{errors[0]}{more}", errors[0].exit_code)
+
+
+def _load(
+    engine: Engine,
+    config: Config,
+    options: Options,
+    chosen: _Chosen,
+    run: Run,
+    staging: Staging,
+    suites: Sequence[Any],
+    validator: Any,
+    root: Path,
+    now: datetime,
+    progress: Progress,
+) -> list[CDPError]:
+    with run.stage("load") as result:
+        batch = load.stage_batch(
+            engine,
+            config,
+            staging,
+            validator,
+            root=root,
+            now=now,
+            only=chosen.sources,
+            full=options.full_refresh,
+            progress=progress,
+        )
+        result.rows_in = batch.rows
+    with run.stage("quality") as quality:
+        if not batch.rows:
+            quality.note = "nothing new"
+            if batch.staged and not options.dry_run:
+                load.publish_empty(engine, batch, run)
+            return batch.errors
+        progress("quality", None, "")
+        load.check_staged(engine, staging, batch, suites, validator, run_id=run.run_id, now=now)
+        assert batch.balance is not None
+        quality.rows_in = batch.rows
+        result.rows_out = quality.rows_out = int(batch.balance["events"].sum())
+        result.quarantined = quality.quarantined = int(batch.balance["quarantined"].sum())
+        if not options.dry_run:
+            load.publish_batch(engine, staging, batch, run, now=now)
+        progress("quality", 1.0, f"{quality.quarantined:,} held")
+    return batch.errors
+
+
+def _derive(
+    engine: Engine,
+    config: Config,
+    options: Options,
+    run: Run,
+    staging: Staging,
+    suites: Sequence[Any],
+    validator: Any,
+    now: datetime,
+    progress: Progress,
+) -> None:
+    stale = derive.stale_stages(engine, config, now, full=options.full_refresh)
+    if stale:
+        validator.start()
+    made = derive.derive(engine, config, stale, run, now=now, progress=progress)
+    if not stale:
+        return
+    verdict = derive.check_derived(engine, staging, made, suites, validator, run_id=run.run_id, now=now)
+    derive.publish_derived(engine, made, verdict, run, now=now)
+    engine.clear_scratch()
+
+
+def _record(engine: Engine, run: Run) -> None:
+    with engine.transaction():
+        engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
+
+
+def _close(engine: Engine, run: Run, options: Options) -> None:
+    """Write the run's record and tidy the lake; a run that did nothing leaves the lake's files alone."""
+    counts = {name: engine.table(name).count().name(name) for name in SHOWN_TABLES if engine.has(name)}
+    for name, count in counts.items():
+        run.tables[name] = int(engine.polars(count.as_table()).item())
+    if options.dry_run:
+        return
+    run.snapshot_id = engine.snapshot()
+    _record(engine, run)
+    if any(stage.rows_out for stage in run.stages):
+        engine.maintain()
+
+
+def _clean_up(engine: Engine, folder: Path, root: Path) -> None:
+    """What a killed run left behind: its staging file goes, its record says what happened."""
+    for path in (folder / "staging").glob("*"):
+        path.unlink(missing_ok=True)
+    runs = engine.table("runs")
+    dead = engine.polars(runs.filter(runs.status == "running"))
+    if dead.height:
+        import polars as pl
+
+        dead = dead.with_columns(status=pl.lit("failed"), error=pl.lit("its process ended before it was done"))
+        with engine.transaction():
+            engine.upsert("runs", engine.frame(dead), ("run_id",))

@@ -1,0 +1,280 @@
+"""The public facade. Every method is a short delegation to a stage."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.config import Config, load_config
+from cdp_core.errors import CDPError, UsageError
+from cdp_core.workspace import listings
+from cdp_core.workspace.handles import Audience, Sync
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import networkx as nx
+    import polars as pl
+
+    from cdp_core.audiences.preview import Preview
+    from cdp_core.engine import Engine
+    from cdp_core.identity.evaluate import Evaluation
+    from cdp_core.profiles.view import Profile
+    from cdp_core.runs.doctor import Finding
+    from cdp_core.runs.record import Progress, Run
+
+
+class Workspace:
+    """A folder with cdp.yaml, opened. The engine starts at first use.
+
+    One object serves one thread; `reader()` gives another thread its own.
+
+    Example: `ws = cdp.open("."); ws.run(); ws.profile("email:ann@example.org")`
+    """
+
+    def __init__(self, root: Path, config: Config, engine: Engine | None = None) -> None:
+        self.root = root
+        self.config = config
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def now(self) -> datetime:
+        """The workspace's clock, UTC: `today` of cdp.yaml at midnight, or the real time."""
+        if self.config.today is not None:
+            return datetime.combine(self.config.today, time())
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            from cdp_core.engine import open_engine
+
+            self._engine = open_engine(self.root, self.config.engine)
+            self._engine.ensure_tables()
+        return self._engine
+
+    def reader(self) -> Workspace:
+        """The same workspace for another thread."""
+        return Workspace(self.root, self.config, self.engine.reader())
+
+    def reload(self) -> None:
+        """Read cdp.yaml again. Raises SpecError and keeps the old configuration when it is wrong."""
+        self.config = load_config(self.root)
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        *,
+        select: list[str] | None = None,
+        full_refresh: bool = False,
+        dry_run: bool = False,
+        sync: bool = False,
+        wait: float | None = 0,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Load → quality → identity → profiles → audiences, and with `sync` the syncs.
+
+        `select` names stages, sources or syncs; `wait` is how many seconds to wait for another run (None: for ever).
+        Raises WorkspaceBusy, UsageError and SpecError; a failed or stopped run is a Run whose status says so.
+        """
+        from cdp_core.runs.pipeline import Options, run_pipeline
+        from cdp_core.runs.record import silent
+
+        options = Options(
+            select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, sync=sync, wait=wait
+        )
+        return run_pipeline(
+            self.engine,
+            self.config,
+            options,
+            root=self.root,
+            now=self.now,
+            sync=functools.partial(self._run_syncs, progress=progress or silent),
+            progress=progress or silent,
+        )
+
+    def _run_syncs(self, run: Run, names: list[str], *, progress: Progress) -> None:
+        """Every sync is tried; the first error is raised when all have had their turn."""
+        errors: list[CDPError] = []
+        stage = run.stages[-1]
+        for place, name in enumerate(names):
+            progress("sync", place / max(len(names), 1), name)
+            try:
+                result = Sync(self, name).run(run_id=run.run_id)
+            except CDPError as error:
+                errors.append(error)
+                continue
+            stage.rows_in += result.delivered + result.failed + result.removed + result.unchanged
+            stage.rows_out += result.delivered + result.removed
+        progress("sync", 1.0, f"{stage.rows_out:,} rows sent")
+        if errors:
+            raise errors[0]
+
+    def table(self, name: str) -> ir.Table:
+        """A canonical table as an Ibis expression; `.to_polars()` gives a frame. Raises UsageError."""
+        from cdp_core.tables import CANONICAL
+
+        if name not in CANONICAL:
+            raise UsageError.unknown("table", name, CANONICAL)
+        return self.engine.table(name)
+
+    def polars(self, rows: ir.Table) -> pl.DataFrame:
+        """Compute an expression over this workspace's tables into a Polars frame."""
+        return self.engine.polars(rows)
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Answer one SELECT over the canonical tables, read-only. Raises SpecError for anything else."""
+        return listings.answer(self.engine, query)
+
+    def snapshot(self) -> int:
+        """Number of the newest published snapshot: equal numbers mean equal tables."""
+        return self.engine.snapshot()
+
+    def status(self) -> dict[str, Any]:
+        """Last run, row counts and whether a run is going on."""
+        return listings.status(self.engine, self.config, self.root, self.now)
+
+    def runs(self, limit: int = 20) -> pl.DataFrame:
+        """Newest runs first, with the columns of the table `runs`."""
+        table = self.engine.table("runs")
+        return self.polars(table.order_by(table.started_at.desc()).limit(limit))
+
+    def search(self, text: str, limit: int = 50) -> pl.DataFrame:
+        """Profiles found by any identifier or part of a name."""
+        from cdp_core.profiles.view import find_profiles
+
+        return find_profiles(self.engine, text, limit)
+
+    def profile(self, identifier: str) -> Profile:
+        """The single customer view of a profile_id or `type:value`. Raises UsageError when there is none."""
+        from cdp_core.profiles.view import profile_card
+
+        return profile_card(self.engine, self.resolve(identifier))
+
+    def resolve(self, identifier: str) -> str:
+        """The profile_id that an identifier (`type:value` or a profile_id, old ones too) belongs to."""
+        return listings.resolve(self.engine, self.config, identifier)
+
+    def identity_graph(self, profile_id: str) -> nx.Graph:
+        """Identifiers of a profile as nodes, evidence as edges, for drawing and for notebooks."""
+        from cdp_core.identity.graph import profile_graph
+
+        links, identifiers = listings.evidence(self.engine, profile_id)
+        return profile_graph(links, identifiers)
+
+    def evaluate_identity(self, truth: Path | str) -> Evaluation:
+        """Precision and recall of identity against a CSV with the columns source, record, person."""
+        from cdp_core.identity.evaluate import evaluate
+
+        frame = listings.read_truth(Path(truth))
+        return evaluate(self.engine, self.engine.table("events"), self.engine.table("event_profiles"), frame)
+
+    def audience(self, name: str) -> Audience:
+        return Audience(self, name)
+
+    def audiences(self) -> pl.DataFrame:
+        """Audiences with members, share of all profiles, and last changes."""
+        return listings.audiences(self.engine, self.config)
+
+    def preview_audience(self, condition: Mapping[str, Any], *, sample: int = 20) -> Preview:
+        """Count, sample and funnel of a condition that need not be saved. Raises SpecError when it is wrong."""
+        from cdp_core.audiences.preview import preview
+
+        where = listings.checked_condition(self.engine, self.config, condition)
+        tables = listings.audience_tables(self.engine, self.config, self.now, where)
+        return preview(self.engine, where, tables, self.now, sample=sample)
+
+    def save_audience(self, name: str, definition: Mapping[str, Any]) -> None:
+        """Write an audience into cdp.yaml, comments and order kept. Raises SpecError and writes nothing if wrong."""
+        from cdp_core.config import set_definition
+
+        set_definition(self.root, "audiences", name, dict(definition))
+        self.reload()
+
+    def delete_audience(self, name: str) -> None:
+        """Take an audience out of cdp.yaml. Raises SpecError when another definition needs it."""
+        from cdp_core.config import remove_definition
+
+        Audience(self, name)
+        remove_definition(self.root, "audiences", name)
+        self.reload()
+
+    def sync(self, name: str) -> Sync:
+        return Sync(self, name)
+
+    def syncs(self) -> pl.DataFrame:
+        """Syncs with their destination and ledger counts."""
+        return listings.syncs(self.engine, self.config)
+
+    def sources(self) -> pl.DataFrame:
+        """Sources with rows, freshness and held rows."""
+        return listings.sources(self.engine, self.config)
+
+    def traits(self) -> pl.DataFrame:
+        """Traits with kind, type and how many profiles have a value."""
+        return listings.traits(self.engine, self.config)
+
+    def suites(self) -> pl.DataFrame:
+        """Expectations of every suite with their result in the last run that checked them."""
+        return listings.suites(self.engine, self.root)
+
+    def quarantine(self, limit: int = 100) -> pl.DataFrame:
+        """Rows held back, newest first, with the columns of the table `quarantine`."""
+        table = self.engine.table("quarantine")
+        return self.polars(table.order_by([table.received_at.desc(), table.message_id]).limit(limit))
+
+    def quality_report(self, path: Path | str) -> Path:
+        """Write the last run's expectation results as one HTML page that needs no network."""
+        return listings.quality_report(self.engine, Path(path))
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong with the workspace, and what to do about it."""
+        from cdp_core.runs.doctor import diagnose
+
+        return diagnose(self.root)
+
+
+def open_workspace(folder: Path | str = ".") -> Workspace:
+    """Open a workspace. Raises SpecError when cdp.yaml is missing or wrong.
+
+    Example: `with cdp.open("shop") as ws: ws.run()`
+    """
+    root = Path(folder).resolve()
+    return Workspace(root, load_config(root))
+
+
+def init(folder: Path | str) -> Path:
+    """Scaffold a small workspace that runs at once. Raises UsageError when the folder is not empty."""
+    from cdp_core.runs.scaffold import scaffold
+
+    return scaffold(Path(folder))
+
+
+def demo(out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
+    """Write the demo world as a ready workspace, not yet run. Raises UsageError when the folder is in use."""
+    from cdp_core.demo import write_world
+
+    return write_world(Path(out), people=people, seed=seed, progress=progress)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of cdp.yaml, for editors."""
+    from cdp_core.config import schema as config_schema
+
+    return config_schema()

@@ -1,0 +1,231 @@
+"""What the listings of the command line and the dashboard show: one query each, over published tables and definitions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.errors import UsageError
+from cdp_core.runs.lock import is_held
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_core.audiences.compile import AudienceTables
+    from cdp_core.config import Config
+    from cdp_core.engine import Engine
+
+
+def answer(engine: Engine, query: str) -> pl.DataFrame:
+    """One SELECT over the canonical tables. Raises SpecError with the engine's reason in one line."""
+    return engine.query(query)
+
+
+def status(engine: Engine, config: Config, root: Path, now: datetime) -> dict[str, Any]:
+    runs = engine.table("runs")
+    newest = engine.polars(runs.order_by(runs.started_at.desc()).limit(1)).to_dicts()
+    good = runs.filter(runs.status == "succeeded")
+    last_good = engine.polars(good.aggregate(at=good.finished_at.max())).item()
+    counts = ("events", "quarantine", "user_identifiers", "profiles", "audience_members", "sync_ledger")
+    return {
+        "workspace": config.name,
+        "now": now,
+        "snapshot": engine.snapshot(),
+        "running": is_held(root / config.engine.lake),
+        "last_run": {**newest[0], "stages": json.loads(newest[0]["stages"])} if newest else None,
+        "last_good_run_at": last_good,
+        "tables": {name: count(engine, name) for name in counts},
+    }
+
+
+def count(engine: Engine, name: str) -> int:
+    return int(engine.polars(engine.table(name).count().name("n").as_table()).item())
+
+
+def resolve(engine: Engine, config: Config, identifier: str) -> str:
+    """The profile_id of `type:value`, a profile_id or an old one. Raises UsageError."""
+    from cdp_core.identity.lookup import find_profile_id
+
+    found = find_profile_id(engine, config.identity, identifier)
+    if found is None:
+        kind = identifier.partition(":")[0] if ":" in identifier else "profile_id"
+        raise UsageError(
+            f"no profile has this {kind}",
+            choices=[*config.identity.identifiers, "profile_id"],
+            hint="write type:value, or look with 'cdp profile search'",
+        )
+    return found
+
+
+def evidence(engine: Engine, profile_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A profile's links and identifiers, as frames."""
+    identifiers = engine.table("user_identifiers")
+    own = identifiers.filter(identifiers.profile_id == profile_id)
+    links = engine.table("identity_links")
+    left = own.select(left_type=own.type, left_value=own.value)
+    right = own.select(right_type=own.type, right_value=own.value)
+    touching = links.semi_join(left, ["left_type", "left_value"]).semi_join(right, ["right_type", "right_value"])
+    return engine.polars(touching), engine.polars(own)
+
+
+def read_truth(path: Path) -> pl.DataFrame:
+    """The truth file: source, record, person as text. Raises UsageError."""
+    import polars as pl
+
+    if not path.is_file():
+        raise UsageError("the truth file does not exist", where=str(path), hint="give a CSV with source, record, person")
+    frame = pl.read_csv(path, infer_schema=False)
+    missing = {"source", "record", "person"} - set(frame.columns)
+    if missing:
+        raise UsageError(f"columns are missing: {', '.join(sorted(missing))}", where=str(path), choices=frame.columns)
+    return frame.select("source", "record", "person")
+
+
+def audiences(engine: Engine, config: Config) -> pl.DataFrame:
+    """Columns: audience, description, members, share, entered_at (UTC, the newest entry), condition."""
+    import polars as pl
+
+    from cdp_core.audiences.words import in_words
+
+    members = engine.table("audience_members")
+    counted = members.group_by("audience").agg(members=members.count(), entered_at=members.entered_at.max())
+    total = count(engine, "profiles")
+    rows = [{"audience": n, "description": a.description or "", "condition": in_words(a.where)}
+            for n, a in config.audiences.items()]
+    frame = pl.DataFrame(rows, schema={"audience": pl.String, "description": pl.String, "condition": pl.String})
+    frame = frame.join(engine.polars(counted), on="audience", how="left")
+    return frame.with_columns(
+        members=pl.col("members").fill_null(0), share=pl.col("members").fill_null(0) / max(total, 1)
+    ).select("audience", "description", "members", "share", "entered_at", "condition")
+
+
+def checked_condition(engine: Engine, config: Config, condition: Mapping[str, Any]) -> Any:
+    """A condition as its model, its references checked. Raises SpecError."""
+    from cdp_core.audiences.spec import AudienceSpec, check_audiences
+
+    spec = AudienceSpec.from_dict({"where": dict(condition)})
+    known = {**config.audiences, "(this audience)": spec}
+    check_audiences(known, config.trait_types())
+    return spec.where
+
+
+def audience_tables(engine: Engine, config: Config, now: datetime, where: Any) -> AudienceTables:
+    from cdp_core.audiences.compile import AudienceTables
+
+    return AudienceTables(
+        profiles=engine.table("profiles"),
+        events=engine.table("events"),
+        event_profiles=engine.table("event_profiles"),
+        consents=engine.table("consents"),
+        members=engine.table("audience_members"),
+    )
+
+
+def syncs(engine: Engine, config: Config) -> pl.DataFrame:
+    """Columns: sync, model, destination, type, schedule, delivered, failed, pending, last_sent_at (UTC)."""
+    import polars as pl
+
+    ledger = engine.table("sync_ledger")
+    counted = ledger.group_by("sync").agg(
+        delivered=(ledger.status == "delivered").sum(),
+        failed=ledger.status.isin(["failed", "dead"]).sum(),
+        pending=(ledger.status == "pending").sum(),
+        last_sent_at=ledger.sent_at.max(),
+    )
+    rows = [
+        {
+            "sync": name,
+            "model": spec.model_in_words(),
+            "destination": spec.destination,
+            "type": config.destinations[spec.destination].type,
+            "schedule": spec.schedule,
+        }
+        for name, spec in config.syncs.items()
+    ]
+    kinds = {c: pl.String for c in ("sync", "model", "destination", "type", "schedule")}
+    frame = pl.DataFrame(rows, schema=kinds).join(engine.polars(counted), on="sync", how="left")
+    return frame.with_columns(pl.col("delivered", "failed", "pending").fill_null(0))
+
+
+def sources(engine: Engine, config: Config) -> pl.DataFrame:
+    """Columns: source, type, rows_read, events, duplicates, quarantined, newest_event (UTC), loaded_at (UTC)."""
+    import polars as pl
+
+    loads, events = engine.table("source_loads"), engine.table("events")
+    counted = loads.group_by("source").agg(
+        rows_read=loads.rows_read.sum().cast("int64"),
+        events=loads.events.sum().cast("int64"),
+        duplicates=loads.duplicates.sum().cast("int64"),
+        quarantined=loads.quarantined.sum().cast("int64"),
+        loaded_at=loads.loaded_at.max(),
+    )
+    newest = events.group_by("source").agg(newest_event=events.timestamp.max())
+    rows = [{"source": name, "type": spec.type} for name, spec in config.sources.items()]
+    frame = pl.DataFrame(rows, schema={"source": pl.String, "type": pl.String})
+    frame = frame.join(engine.polars(counted), on="source", how="left")
+    frame = frame.join(engine.polars(newest), on="source", how="left")
+    numbers = ("rows_read", "events", "duplicates", "quarantined")
+    return frame.with_columns(pl.col(numbers).fill_null(0)).select(
+        "source", "type", *numbers, "newest_event", "loaded_at"
+    )
+
+
+def traits(engine: Engine, config: Config) -> pl.DataFrame:
+    """Columns: trait, definition, type, profiles (with a value), share."""
+    import polars as pl
+
+    profiles = engine.table("profiles")
+    present = [name for name in config.trait_names() if name in profiles.columns]
+    total = count(engine, "profiles")
+    filled = engine.polars(profiles.aggregate(**{n: profiles[n].notnull().sum() for n in present})) if present else None
+    types = config.trait_types()
+    rows = []
+    for name, words in config.trait_words().items():
+        value = int(filled[name].item() or 0) if filled is not None and name in present else 0
+        rows.append({"trait": name, "definition": words, "type": types.get(name, ""), "profiles": value,
+                     "share": value / max(total, 1)})
+    kinds = {"trait": pl.String, "definition": pl.String, "type": pl.String, "profiles": pl.Int64, "share": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds)
+
+
+def suites(engine: Engine, root: Path) -> pl.DataFrame:
+    """Columns: suite, target, rule, expectation, field, severity, description, checked, failed, success, at (UTC)."""
+    import polars as pl
+
+    from cdp_core.quality.suites import load_suites
+
+    rows = [
+        {"suite": s.name, "target": s.target, "rule": e.rule, "expectation": e.type, "field": e.field,
+         "severity": e.severity, "description": e.description}
+        for s in load_suites(root / "expectations")
+        for e in s.expectations
+    ]
+    names = ("suite", "target", "rule", "expectation", "field", "severity", "description")
+    frame = pl.DataFrame(rows, schema={c: pl.String for c in names})
+    results = engine.polars(engine.table("quality_results"))
+    newest = results.sort("at", "run_id").unique(["suite", "rule"], keep="last", maintain_order=True)
+    columns = ["suite", "rule", "checked", "failed", "success", "observed", "at", "run_id"]
+    return frame.join(newest.select(columns), on=["suite", "rule"], how="left")
+
+
+def quality_report(engine: Engine, path: Path) -> Path:
+    """Write the newest run's results that checked anything. Raises UsageError when there is none."""
+    from cdp_core.quality.report import write_report
+
+    runs, results = engine.table("runs"), engine.table("quality_results")
+    checked = runs.semi_join(results, "run_id")
+    newest = engine.polars(checked.order_by(checked.started_at.desc()).limit(1))
+    if not newest.height:
+        raise UsageError("no run has checked anything yet", hint="run 'cdp run' first")
+    run = newest.row(0, named=True)
+    violations = engine.table("violations")
+    write_report(
+        path,
+        results=engine.polars(results.filter(results.run_id == run["run_id"])),
+        violations=engine.polars(violations.filter(violations.run_id == run["run_id"])),
+        run=run,
+    )
+    return path
