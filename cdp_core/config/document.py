@@ -55,7 +55,10 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> Document:
     document = Document(file)
     node = compose(text, document)
     if node is not None:
-        document.data = _Walker(document, environ).value(node, (), None)
+        try:
+            document.data = _Walker(document, environ).value(node, (), None)
+        except _Hopeless as stop:
+            document.problems.append(stop.problem)
     return document
 
 
@@ -93,6 +96,13 @@ def _syntax_problem(error: Any, file: str) -> Problem:
     return Problem(Place(file, line), f"YAML syntax, column {column}: {what}{line_note}", hint=_FRIENDLY.get(what))
 
 
+class _Hopeless(Exception):
+    """Reading on would not end; never leaves this module."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
 class _Walker:
     """Nodes → values, with places, variables and double keys looked after."""
 
@@ -109,11 +119,10 @@ class _Walker:
         place = place or self.at(node)
         self.document.places.setdefault(path, place)
         self.nodes += 1
-        if id(node) in self.open or self.nodes > _MAX_NODES:
-            if self.nodes != _MAX_NODES + 2:
-                self.problem(place, "an alias repeats itself without end" if id(node) in self.open else "too many values")
-            self.nodes = max(self.nodes, _MAX_NODES + 1) if id(node) not in self.open else self.nodes
-            return None
+        if id(node) in self.open:
+            raise _Hopeless(Problem(place, "an alias contains itself"))
+        if self.nodes > _MAX_NODES:
+            raise _Hopeless(Problem(place, f"more than {_MAX_NODES:,} values", hint="aliases may multiply them"))
         self.open.add(id(node))
         try:
             if node.id == "mapping":

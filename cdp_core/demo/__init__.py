@@ -1,4 +1,4 @@
-"""The demo world: five sources around the real orders of an online music shop, at any size, and the truth about them."""
+"""The demo world: five sources around the real orders of an online music shop, at any size, and the truth."""
 
 from __future__ import annotations
 

@@ -35,8 +35,10 @@ class Contacts:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """What is decided about each row before it is written. kind: 0 main contact; second contact 1 with the customer number,
-    2 known by e-mail only, 3 known by phone only."""
+    """What is decided about each row before it is written.
+
+    kind: 0 main contact; second contact 1 with the customer number, 2 known by e-mail only, 3 known by phone only.
+    """
 
     person: Ints
     kind: Ints
@@ -63,7 +65,8 @@ def draw_contacts(people: People, seed: int) -> Contacts:
 
 def _phone_known(people: People, clean: Bools) -> Bools:
     written = (people.phone_kind == 0) & people.frame["phone"].is_not_null().to_numpy()
-    return people.contact & (people.gives_number | clean) & written
+    known: Bools = people.contact & (people.gives_number | clean) & written
+    return known
 
 
 def _plan(rng: np.random.Generator, people: People) -> _Rows:
@@ -104,7 +107,7 @@ def _write(rng: np.random.Generator, people: People, rows: _Rows) -> pl.DataFram
     number = people.column("customer_id", rows.person)
     lost = (rows.kind > 1) | ((rows.kind == 0) & ~people.gives_number[rows.person])
     # One member in a hundred gives no number: nothing tells that contact from the head's, as in life.
-    lost |= (rows.kind == 0) & np.isin(rows.person, people.member[::100])
+    lost |= (rows.kind == 0) & np.isin(rows.person, people.member[25::100])
     typed = second & chance(rng, size, 0.6)
     moved = second & chance(rng, size, 0.5)
     street = when(moved, people.column("old_street", rows.person), people.column("street", rows.person))

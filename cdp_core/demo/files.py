@@ -18,12 +18,18 @@ def write_gzip(path: Path, content: bytes | memoryview, level: int) -> None:
 
 def write_csv(path: Path, frame: pl.DataFrame, level: int = 6) -> None:
     """CSV, compressed when the name ends in .gz; blanks are empty fields."""
-    if path.suffix != ".gz":
-        frame.write_csv(path)
-        return
     buffer = io.BytesIO()
     frame.write_csv(buffer)
-    write_gzip(path, buffer.getbuffer(), level)
+    if path.suffix == ".gz":
+        write_gzip(path, buffer.getbuffer(), level)
+    else:
+        path.write_bytes(buffer.getbuffer())
+
+
+def write_parquet(path: Path, frame: pl.DataFrame, level: int) -> None:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", compression_level=level)
+    path.write_bytes(buffer.getbuffer())
 
 
 def write_sqlite(path: Path, create: str, insert: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -59,5 +59,5 @@ def _hashes(emails: pl.Series, wanted: Bools) -> pl.Series:
     """SHA-256 of the trimmed lower-case address, in lower-case hexadecimal, where it is wanted."""
     chosen = emails.filter(pl.Series(wanted)).str.strip_chars().str.to_lowercase()
     hashes = pl.Series([hashlib.sha256(email.encode()).hexdigest() for email in chosen], dtype=pl.String)
-    place = np.cumsum(wanted) - 1
-    return when(wanted, hashes.gather(np.maximum(place, 0)), pl.Series([None], dtype=pl.String).new_from_index(0, len(emails)))
+    place = np.where(wanted, np.cumsum(wanted) - 1, len(hashes))
+    return pl.concat([hashes, pl.Series([None], dtype=pl.String)]).gather(place)

@@ -49,7 +49,9 @@ def read_cdnow(path: Path) -> pl.DataFrame:
     try:
         lines = pl.scan_csv(path, has_header=False, separator="\x01", skip_rows=1, new_columns=["line"])
         fields = pl.col("line").str.extract_groups(r"^\s*(\d+)\s+(\d{8})\s+(\d+)\s+([\d.]+)\s*$")
-        frame = lines.select(fields.struct.rename_fields(["customer", "date", "cds", "dollars"])).unnest("line").collect()
+        frame = (
+            lines.select(fields.struct.rename_fields(["customer", "date", "cds", "dollars"])).unnest("line").collect()
+        )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UsageError("the real orders cannot be read", where=str(path), hint="give CDNOW_master.txt") from error
     if frame.height == 0 or frame["customer"].null_count():
@@ -66,8 +68,7 @@ def history(real_orders: Path | None) -> pl.DataFrame:
     """The real orders: the packaged ones, or those of a CDNOW_master.txt."""
     if real_orders is not None:
         return read_cdnow(real_orders)
-    with (files("cdp_core.demo") / PACKAGED).open("rb") as stored:
-        return pl.read_parquet(stored.read())
+    return pl.read_parquet((files("cdp_core.demo") / PACKAGED).read_bytes())
 
 
 def draw_orders(real: pl.DataFrame, people: int | None, seed: int) -> Orders:
@@ -109,7 +110,8 @@ def main() -> None:
     """Write the packaged Parquet from CDNOW_master.txt: python -m cdp_core.demo.orders CDNOW_master.txt"""
     import sys
 
-    read_cdnow(Path(sys.argv[1])).write_parquet(Path(__file__).with_name(PACKAGED), compression="zstd", compression_level=19)
+    target = Path(__file__).with_name(PACKAGED)
+    read_cdnow(Path(sys.argv[1])).write_parquet(target, compression="zstd", compression_level=19)
 
 
 if __name__ == "__main__":

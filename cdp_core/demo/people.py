@@ -20,8 +20,8 @@ class People:
     """Customers first, then leads who never bought.
 
     `frame` has one row per person: person, customer_id (null for leads), first_name, last_name, email, old_email,
-    phone, street, old_street, city, state, postcode, birth_date. The arrays run in step with it. `head` and `member` are the
-    persons of each household who share the head's e-mail.
+    phone, street, old_street, city, state, postcode, birth_date. The arrays run in step with it. `head` and `member`
+    are the persons of each household who share the head's e-mail.
     """
 
     frame: pl.DataFrame
@@ -105,7 +105,10 @@ def _contact_details(rng: np.random.Generator, size: int, customers: int, head: 
             "state": pick([place[1] for place in words.CITIES], city),
             "postcode": pick([place[2] for place in words.CITIES], city)
             + numbered("", rng.integers(0, 100, size)[household], 2),
-            "birth_date": pl.Series(rng.integers(-16_400, 3_650, size)).cast(pl.Int32).cast(pl.Date).dt.to_string("%Y-%m-%d"),
+            "birth_date": pl.Series(rng.integers(-16_400, 3_650, size))
+            .cast(pl.Int32)
+            .cast(pl.Date)
+            .dt.to_string("%Y-%m-%d"),
         }
     )
     return frame.with_columns(
@@ -131,8 +134,10 @@ def _streets(rng: np.random.Generator, size: int) -> pl.Series:
 
 
 def phone_digits(rng: np.random.Generator, size: int) -> pl.Series:
-    """Ten digits, one number per person: 555-01xx, the fictional range, in every area code; a world that needs more than
-    those takes all of 555, which serves no subscriber. Null beyond 3.5 million people."""
+    """Ten digits, one number per person: 555-01xx, the fictional range, in every area code.
+
+    A world that needs more takes all of 555, which serves no subscriber. Null beyond 3.5 million people.
+    """
     lines, first_line = (100, 100) if size <= 100 * len(words.AREA_CODES) else (10_000, 0)
     numbers = lines * len(words.AREA_CODES)
     place = np.arange(size)
@@ -140,7 +145,9 @@ def phone_digits(rng: np.random.Generator, size: int) -> pl.Series:
     area = np.array(words.AREA_CODES)[place % len(words.AREA_CODES)]
     line = first_line + place // len(words.AREA_CODES) % lines
     digits = pl.Series(area * 10_000_000 + 5_550_000 + line).cast(pl.String)
-    return digits.zip_with(pl.Series(np.arange(size) < numbers), pl.Series([None], dtype=pl.String).new_from_index(0, size))
+    return digits.zip_with(
+        pl.Series(np.arange(size) < numbers), pl.Series([None], dtype=pl.String).new_from_index(0, size)
+    )
 
 
 def _emails(rng: np.random.Generator, people: pl.DataFrame, domains: list[str]) -> pl.Series:

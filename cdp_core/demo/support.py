@@ -9,13 +9,26 @@ import polars as pl
 
 from cdp_core.demo import words
 from cdp_core.demo.crm import Contacts
-from cdp_core.demo.draw import DAY, END, Bools, Ints, chance, choose, numbered, pick, repeat, stream, text_moment, within
+from cdp_core.demo.draw import (
+    DAY,
+    END,
+    Bools,
+    Ints,
+    chance,
+    choose,
+    numbered,
+    pick,
+    repeat,
+    stream,
+    text_moment,
+    within,
+)
 from cdp_core.demo.noise import email_styles, phone_formats, typing_errors, when
 from cdp_core.demo.people import People
 
 CREATE = """CREATE TABLE tickets (
-  ticket_id TEXT PRIMARY KEY, opened_at TEXT NOT NULL, updated_at TEXT NOT NULL, requester_name TEXT, requester_email TEXT,
-  requester_phone TEXT, topic TEXT, status TEXT, satisfaction INTEGER) WITHOUT ROWID"""
+  ticket_id TEXT PRIMARY KEY, opened_at TEXT NOT NULL, updated_at TEXT NOT NULL, requester_name TEXT,
+  requester_email TEXT, requester_phone TEXT, topic TEXT, status TEXT, satisfaction INTEGER) WITHOUT ROWID"""
 INSERT = "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -29,7 +42,7 @@ class Tickets:
 
 
 def draw_tickets(people: People, contacts: Contacts, known_by_email: Bools, seed: int) -> Tickets:
-    """Tickets sorted by opening time. Members of a household write from their own phone, never from the shared address."""
+    """Tickets by opening time. Members of a household write from their own phone, never from the shared address."""
     rng = stream(seed, "support")
     by_email = known_by_email & ~people.is_member
     stranger = chance(rng, people.size, 0.02) & ~people.is_member
@@ -51,7 +64,9 @@ def _write(
     way = np.where(by_email & by_phone, choose(rng, size, [0.45, 0.43, 0.12]), np.where(by_phone, 2, 0))
     first = typing_errors(rng, people.column("first_name", person), chance(rng, size, 0.1))
     bad = np.isin(np.arange(size), rng.permutation(size)[: max(1, size // 500)])
-    satisfaction = when(chance(rng, size, 0.6), None, pl.Series(choose(rng, size, [0.06, 0.09, 0.2, 0.35, 0.3]) + 1).cast(pl.String))
+    satisfaction = when(
+        chance(rng, size, 0.6), None, pl.Series(choose(rng, size, [0.06, 0.09, 0.2, 0.35, 0.3]) + 1).cast(pl.String)
+    )
     frame = pl.DataFrame(
         {
             "ticket_id": numbered("t", np.arange(1, size + 1), 6),
@@ -65,4 +80,6 @@ def _write(
             "satisfaction": when(bad, "9", satisfaction).cast(pl.Int64),
         }
     )
-    return Tickets(frame=frame, person=person, bad_rows={"support_tickets: satisfaction outside 1 to 5": int(bad.sum())})
+    return Tickets(
+        frame=frame, person=person, bad_rows={"support_tickets: satisfaction outside 1 to 5": int(bad.sum())}
+    )

@@ -1,8 +1,9 @@
-"""The demo workspace's cdp.yaml and expectations, shipped with the package so that every demo world is a ready workspace."""
+"""The demo workspace's cdp.yaml and expectations, shipped so that every demo world is a ready workspace."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def main() -> None:
     """python -m cdp_core.demo.template: take the repository's cdp.yaml and expectations/ over into the package."""
     here = Path(__file__).resolve()
     for path in sync_template(here.parents[2], here.with_name("template")):
-        print(path.relative_to(here.parents[2]))
+        sys.stdout.write(f"{path.relative_to(here.parents[2])}\n")
 
 
 if __name__ == "__main__":

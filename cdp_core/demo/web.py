@@ -16,7 +16,16 @@ from cdp_core.demo.people import People
 PAGE, IDENTIFY, VIEWED, ADDED = range(4)
 NO_LINK, LOGIN, EMAIL = range(3)
 PRODUCTS = 2_000  # product p is of genre p % len(GENRES)
-PAGES = ("/", "/new", "/search", "/genres", "/charts", "/account", "/cart", "/help")
+PAGES = {
+    "/": "Home",
+    "/new": "New releases",
+    "/search": "Search",
+    "/genres": "Genres",
+    "/charts": "Charts",
+    "/account": "Account",
+    "/cart": "Basket",
+    "/help": "Help",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +54,7 @@ class Devices:
 
 @dataclass(frozen=True, kw_only=True)
 class Browsing:
-    """Web events by time. `at`: true time in ms since 1970; `item`: page or product number; `known`: carries the user id."""
+    """Web events by time. `at`: true time, ms since 1970; `item`: page or product; `known`: carries the user id."""
 
     device: Ints
     at: Ints
@@ -55,7 +64,11 @@ class Browsing:
 
     def gather(self, rows: Ints) -> Browsing:
         return Browsing(
-            device=self.device[rows], at=self.at[rows], kind=self.kind[rows], item=self.item[rows], known=self.known[rows]
+            device=self.device[rows],
+            at=self.at[rows],
+            kind=self.kind[rows],
+            item=self.item[rows],
+            known=self.known[rows],
         )
 
 
@@ -97,7 +110,9 @@ def _devices(rng: np.random.Generator, people: People) -> Devices:
 def _anonymous_ids(rng: np.random.Generator, size: int) -> pl.Series:
     """Twelve hexadecimal digits, all different: multiplying by an odd number permutes the 48-bit numbers."""
     factor, shift = (int(x) for x in rng.integers(1 << 40, 1 << 47, 2))
-    numbers = (np.arange(1, size + 1, dtype=np.uint64) * np.uint64(factor | 1) + np.uint64(shift)) & np.uint64((1 << 48) - 1)
+    numbers = (np.arange(1, size + 1, dtype=np.uint64) * np.uint64(factor | 1) + np.uint64(shift)) & np.uint64(
+        (1 << 48) - 1
+    )
     digits = binascii.hexlify(numbers.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 2:].tobytes()).decode()
     return pl.Series([digits[i : i + 12] for i in range(0, 12 * size, 12)], dtype=pl.String)
 
@@ -136,7 +151,7 @@ def _session_events(
 ) -> Browsing:
     """A page, the login if there is one, products viewed, sometimes one put into the basket."""
     size = len(start)
-    views = np.minimum(rng.geometric(0.36, size) - 1, 14)
+    views = np.minimum(rng.geometric(0.3, size) - 1, 14)
     added = (views > 0) & chance(rng, size, 0.3)
     counts = 1 + login + views + added
     session, position = repeat(counts)
@@ -149,9 +164,7 @@ def _session_events(
     at = start[session] + position * pace[session] + rng.integers(0, 5_000, len(session))
     known = (after_login[session] > 0) | ((after_login[session] == 0) & (position > 0))
     item = np.where(kind == PAGE, _pages(rng, len(session)), _products(rng, people, devices.owner[device]))
-    return Browsing(
-        device=device, at=at, kind=kind, item=item, known=known & (devices.link[device] == LOGIN)
-    )
+    return Browsing(device=device, at=at, kind=kind, item=item, known=known & (devices.link[device] == LOGIN))
 
 
 def _pages(rng: np.random.Generator, size: int) -> Ints:

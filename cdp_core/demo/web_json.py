@@ -1,4 +1,4 @@
-"""Web events as Segment-spec NDJSON, one gzip file per month, written two months at a time."""
+"""Web events as Segment-spec NDJSON in gzip files, two written at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from cdp_core.demo.people import People
 from cdp_core.demo.web import ADDED, EMAIL, IDENTIFY, LOGIN, PAGE, PAGES, PRODUCTS, VIEWED, Browsing, Devices
 
 RESENT = 0.01
+LINES_PER_FILE = 200_000
+ACCOUNT = list(PAGES).index("/account")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Wire:
-    """What was sent: rows of the browsing (`event`), in the order of arrival; times in ms, `sent` 0 when it was lost."""
+    """What was sent: rows of the browsing (`event`) by time of arrival; times in ms, `sent` 0 when it was lost."""
 
     event: Ints
     original: Ints
@@ -35,21 +37,35 @@ class _Wire:
 def write_web_events(
     folder: Path, people: People, devices: Devices, browsing: Browsing, seed: int, level: int
 ) -> tuple[int, dict[str, int]]:
-    """Write folder/YYYY-MM.ndjson.gz by month of arrival; returns the number of lines and of bad ones by rule."""
+    """Write folder/YYYY-MM.ndjson.gz (-part01, -part02 … when a month is big) by time of arrival.
+
+    Returns the number of lines, and of bad ones by rule.
+    """
     rng = stream(seed, "web_noise")
     wire = _send(rng, devices, browsing)
     texts = _Texts.prepare(rng, people, devices)
     folder.mkdir(parents=True, exist_ok=True)
-    month = wire.received.astype("datetime64[ms]").astype("datetime64[M]")
-    names, first = np.unique(month, return_index=True)
-    last = [*first[1:], len(month)]
-    jobs = [(folder / f"{name}.ndjson.gz", slice(a, b)) for name, a, b in zip(names, first, last, strict=True)]
+    write = partial(_write_file, wire=wire, browsing=browsing, texts=texts, level=level)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(partial(_write_month, wire=wire, browsing=browsing, texts=texts, level=level), jobs))
+        list(pool.map(write, _files(folder, wire.received)))
     return len(wire.event), {
         "web_events: no identifier at all": int((wire.spoilt == 2).sum()),
         "web_events: track without a name": int((wire.spoilt == 3).sum()),
     }
+
+
+def _files(folder: Path, received: Ints) -> list[tuple[Path, slice]]:
+    """One file per month, a busy month in several."""
+    months, first = np.unique(received.astype("datetime64[ms]").astype("datetime64[M]"), return_index=True)
+    jobs = []
+    for month, start, end in zip(months, first, [*first[1:], len(received)], strict=True):
+        starts = range(start, end, LINES_PER_FILE)
+        names = [f"{month}-part{part:02d}" for part in range(1, len(starts) + 1)] if len(starts) > 1 else [str(month)]
+        jobs += [
+            (folder / f"{name}.ndjson.gz", slice(a, min(a + LINES_PER_FILE, end)))
+            for name, a in zip(names, starts, strict=True)
+        ]
+    return jobs
 
 
 def _send(rng: np.random.Generator, devices: Devices, browsing: Browsing) -> _Wire:
@@ -104,7 +120,7 @@ class _Texts:
         user = people.column("customer_id", owner)
         return cls(
             anonymous='"anonymousId":"' + devices.anonymous_id + '",',
-            user=when(devices.link == LOGIN, '"userId":"' + user + '",', pl.Series([""]).new_from_index(0, devices.size)),
+            user=when(devices.link == LOGIN, '"userId":"' + user + '",', _blank(devices.size)),
             context=_context(rng, devices),
             traits=_traits(rng, people, devices),
             content=content,
@@ -115,14 +131,14 @@ class _Texts:
 
 def _content() -> tuple[pl.Series, pl.Series, pl.Series]:
     """Pieces for the pages, then the viewed products, then the added ones; the same without names; their paths."""
-    pages = pl.Series(PAGES)
+    pages, names = pl.Series(PAGES.keys()), pl.Series(PAGES.values())
     number = np.arange(PRODUCTS)
     product = numbered("cd-", number + 1, 4)
     price = pl.Series(7 + (number * 7_919 % 12)).cast(pl.String) + pl.Series([".99", ".49", ".00"]).gather(number % 3)
     genre = pl.Series(words.GENRES).gather(number % len(words.GENRES))
     properties = '"properties":{"product_id":"' + product + '","genre":"' + genre + '","price":' + price + "},"
     content = [
-        '"type":"page","name":"' + pages + '","properties":{"path":"' + pages + '"},',
+        '"type":"page","name":"' + names + '","properties":{"path":"' + pages + '"},',
         '"type":"track","event":"Product Viewed",' + properties,
         '"type":"track","event":"Product Added",' + properties,
     ]
@@ -152,27 +168,9 @@ def _traits(rng: np.random.Generator, people: People, devices: Devices) -> pl.Se
     return '"type":"identify",' + when(people.is_member[owner], '"traits":{},', traits)
 
 
-def _write_month(job: tuple[Path, slice], *, wire: _Wire, browsing: Browsing, texts: _Texts, level: int) -> None:
+def _write_file(job: tuple[Path, slice], *, wire: _Wire, browsing: Browsing, texts: _Texts, level: int) -> None:
     path, rows = job
-    event, spoilt = wire.event[rows], wire.spoilt[rows]
-    device, kind, item = browsing.device[event], browsing.kind[event], browsing.item[event]
-    piece = item + np.where(kind == VIEWED, len(PAGES), 0) + np.where(kind == ADDED, len(PAGES) + PRODUCTS, 0)
-    place = np.where(kind == IDENTIFY, 5, piece)
-    content = when(spoilt == 3, texts.nameless.gather(place), texts.content.gather(place))
-    user = when(spoilt == 1, '"userId":"undefined",', when(browsing.known[event], texts.user.gather(device), _blank(event)))
-    frame = pl.DataFrame(
-        {
-            "content": when(kind == IDENTIFY, texts.traits.gather(device), content),
-            "message": numbered("w", event + 1, 7),
-            "anonymous": when(spoilt == 2, "", texts.anonymous.gather(device)),
-            "user": when(spoilt == 2, "", user),
-            "context": texts.context.gather(device),
-            "path": texts.path.gather(place),
-            "original": _iso(wire.original[rows]),
-            "sent": when(wire.sent[rows] == 0, "", '"sentAt":"' + _iso(wire.sent[rows]) + '",'),
-            "received": _iso(wire.received[rows]),
-        }
-    )
+    frame = _pieces(rows, wire, browsing, texts)
     line = pl.concat_str(
         pl.lit("{") + pl.col("content") + pl.lit('"messageId":"') + pl.col("message") + pl.lit('",'),
         "anonymous",
@@ -187,8 +185,31 @@ def _write_month(job: tuple[Path, slice], *, wire: _Wire, browsing: Browsing, te
     write_gzip(path, buffer.getbuffer(), level)
 
 
-def _blank(like: Ints) -> pl.Series:
-    return pl.Series([""]).new_from_index(0, len(like))
+def _pieces(rows: slice, wire: _Wire, browsing: Browsing, texts: _Texts) -> pl.DataFrame:
+    event, spoilt = wire.event[rows], wire.spoilt[rows]
+    device, kind, item = browsing.device[event], browsing.kind[event], browsing.item[event]
+    piece = item + np.where(kind == VIEWED, len(PAGES), 0) + np.where(kind == ADDED, len(PAGES) + PRODUCTS, 0)
+    place = np.where(kind == IDENTIFY, ACCOUNT, piece)
+    content = when(spoilt == 3, texts.nameless.gather(place), texts.content.gather(place))
+    user = when(browsing.known[event], texts.user.gather(device), _blank(len(event)))
+    user = when(spoilt == 1, '"userId":"undefined",', user)
+    return pl.DataFrame(
+        {
+            "content": when(kind == IDENTIFY, texts.traits.gather(device), content),
+            "message": numbered("w", event + 1, 7),
+            "anonymous": when(spoilt == 2, "", texts.anonymous.gather(device)),
+            "user": when(spoilt == 2, "", user),
+            "context": texts.context.gather(device),
+            "path": texts.path.gather(place),
+            "original": _iso(wire.original[rows]),
+            "sent": when(wire.sent[rows] == 0, "", '"sentAt":"' + _iso(wire.sent[rows]) + '",'),
+            "received": _iso(wire.received[rows]),
+        }
+    )
+
+
+def _blank(size: int) -> pl.Series:
+    return pl.Series([""]).new_from_index(0, size)
 
 
 def _iso(milliseconds: Ints) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,15 +14,15 @@ import polars as pl
 from cdp_core.demo.about import describe
 from cdp_core.demo.crm import Contacts, draw_contacts
 from cdp_core.demo.draw import Bools
-from cdp_core.demo.files import write_csv, write_sqlite
+from cdp_core.demo.files import write_csv, write_parquet, write_sqlite
 from cdp_core.demo.newsletter import Subscribers, draw_subscribers
-from cdp_core.demo.orders import draw_orders, history
+from cdp_core.demo.orders import Orders, draw_orders, history
 from cdp_core.demo.people import People, draw_people
 from cdp_core.demo.support import CREATE, INSERT, Tickets, draw_tickets
 from cdp_core.demo.template import copy_template
-from cdp_core.demo.web import LOGIN, Devices, draw_browsing
+from cdp_core.demo.web import LOGIN, Browsing, Devices, draw_browsing
 from cdp_core.demo.web_json import write_web_events
-from cdp_core.errors import UsageError
+from cdp_core.errors import CDPError, UsageError
 
 SMALL = 50_000  # people; a bigger world is compressed for speed instead of size
 
@@ -58,72 +59,111 @@ def write_world(
 ) -> WorldSummary:
     """Write a ready demo workspace into `out`: cdp.yaml, expectations/, data/sources/*, data/truth.csv, data/README.md.
 
-    Without `people` it is the repository's own world: the 23,570 real CDNOW customers with their 69,659 orders. With it,
-    each of that many people gets an order history drawn from the real ones. Everything else is made up, seeded: the
+    Without `people` it is the repository's own world: the 23,570 real CDNOW customers with their 69,659 orders. With
+    it, each of that many people gets an order history drawn from the real ones. Everything else is made up, seeded: the
     same seed and size give the same bytes. All times are UTC, from 1997-01-01 to 1998-06-30. `real_orders` names a
     CDNOW_master.txt to take instead of the packaged one; `progress` is called with one line per file.
 
-    Raises UsageError when `out` holds something else than a workspace without data, or `people` is below 1.
+    Raises UsageError when `out` holds something else than a workspace without data, or `people` is below 1; CDPError
+    when the files cannot be written.
 
     >>> write_world(Path("demo"), people=20_000, seed=99).rows["shop_orders.parquet"]  # doctest: +SKIP
-    59138
+    60625
     """
     started = time.perf_counter()
-    say = progress or (lambda line: None)
     if people is not None and people < 1:
         raise UsageError(f"a world of {people} people", hint="give 1 or more")
     out = Path(out)
     _refuse(out)
-    orders = draw_orders(history(real_orders), people, seed)
-    sources = _folder(out)
-    copy_template(out)
-    crowd = draw_people(orders, seed)
-    rows = {"shop_orders.parquet": len(orders.customer)}
-    orders.frame(crowd.frame["customer_id"]).write_parquet(
-        sources / "shop_orders.parquet", compression="zstd", compression_level=9 if crowd.size <= SMALL else 3
-    )
-    say(f"shop_orders.parquet: {len(orders.customer):,} rows")
+    world = _draw(people, seed, real_orders)
+    try:
+        rows, bad_web = _write(world, out, seed, progress or (lambda line: None))
+        summary = _summary(world, out, seed, rows, bad_web, time.perf_counter() - started)
+        (out / "data" / "README.md").write_text(describe(summary), encoding="utf-8")
+    except (OSError, sqlite3.Error) as error:
+        hint = "make room or rights, remove what was written and try again"
+        raise CDPError(f"the world could not be written: {error}", where=str(out), hint=hint) from error
+    return summary
 
-    level = 9 if crowd.size <= SMALL else 1
+
+@dataclass(frozen=True, kw_only=True)
+class _World:
+    orders: Orders
+    people: People
+    contacts: Contacts
+    devices: Devices
+    browsing: Browsing
+    tickets: Tickets
+    subscribers: Subscribers
+
+
+def _draw(people: int | None, seed: int, real_orders: Path | None) -> _World:
+    orders = draw_orders(history(real_orders), people, seed)
+    crowd = draw_people(orders, seed)
     contacts = draw_contacts(crowd, seed)
-    write_csv(sources / "crm_contacts.csv.gz", contacts.frame, level)
     devices, browsing = draw_browsing(crowd, orders, seed)
     known = contacts.email_known | _logged_in(crowd, devices)
-    tickets = draw_tickets(crowd, contacts, known, seed)
-    write_sqlite(sources / "support.db", CREATE, INSERT, tickets.frame.iter_rows())
-    subscribers = draw_subscribers(crowd, known, seed)
-    write_csv(sources / "newsletter.csv", subscribers.frame)
-    rows |= {
-        "crm_contacts.csv.gz": contacts.frame.height,
-        "support.db": tickets.frame.height,
-        "newsletter.csv": subscribers.frame.height,
-    }
-    for name in ("crm_contacts.csv.gz", "support.db", "newsletter.csv"):
-        say(f"{name}: {rows[name]:,} rows")
-    rows["web_events"], bad_web = write_web_events(sources / "web_events", crowd, devices, browsing, seed, level)
-    say(f"web_events: {rows['web_events']:,} rows")
-    events = sum(rows.values())
+    return _World(
+        orders=orders,
+        people=crowd,
+        contacts=contacts,
+        devices=devices,
+        browsing=browsing,
+        tickets=draw_tickets(crowd, contacts, known, seed),
+        subscribers=draw_subscribers(crowd, known, seed),
+    )
 
-    truth = _truth(crowd, contacts, devices, tickets, subscribers)
+
+def _write(world: _World, out: Path, seed: int, say: Callable[[str], None]) -> tuple[dict[str, int], dict[str, int]]:
+    """Write every file; returns the rows of each and the bad rows among the web events."""
+    small = world.people.size <= SMALL
+    level = 9 if small else 1
+    sources = out / "data" / "sources"
+    sources.mkdir(parents=True, exist_ok=True)
+    copy_template(out)
+    rows: dict[str, int] = {}
+
+    def note(name: str, count: int) -> None:
+        rows[name] = count
+        say(f"{name}: {count:,} rows")
+
+    orders = world.orders.frame(world.people.frame["customer_id"])
+    write_parquet(sources / "shop_orders.parquet", orders, level)
+    note("shop_orders.parquet", orders.height)
+    write_csv(sources / "crm_contacts.csv.gz", world.contacts.frame, level)
+    note("crm_contacts.csv.gz", world.contacts.frame.height)
+    folder = sources / "web_events"
+    lines, bad_web = write_web_events(folder, world.people, world.devices, world.browsing, seed, level)
+    note("web_events", lines)
+    write_sqlite(sources / "support.db", CREATE, INSERT, world.tickets.frame.iter_rows())
+    note("support.db", world.tickets.frame.height)
+    write_csv(sources / "newsletter.csv", world.subscribers.frame)
+    note("newsletter.csv", world.subscribers.frame.height)
+    truth = _truth(world)
     write_csv(out / "data" / "truth.csv", truth)
-    rows["truth.csv"] = truth.height
-    summary = WorldSummary(
+    note("truth.csv", truth.height)
+    return rows, bad_web
+
+
+def _summary(
+    world: _World, out: Path, seed: int, rows: dict[str, int], bad_web: dict[str, int], seconds: float
+) -> WorldSummary:
+    owner = world.devices.owner
+    return WorldSummary(
         out=out,
         seed=seed,
-        people=crowd.customers,
-        leads=crowd.size - crowd.customers,
-        households=len(crowd.head),
-        duplicates=contacts.duplicates,
-        devices=devices.size,
-        visitors=int((devices.owner == -1).sum()),
-        bots=int((devices.owner == -2).sum()),
-        events=events,
+        people=world.people.customers,
+        leads=world.people.size - world.people.customers,
+        households=len(world.people.head),
+        duplicates=world.contacts.duplicates,
+        devices=world.devices.size,
+        visitors=int((owner == -1).sum()),
+        bots=int((owner == -2).sum()),
+        events=sum(rows.values()) - rows["truth.csv"],
         rows=rows,
-        bad_rows=contacts.bad_rows | bad_web | tickets.bad_rows | subscribers.bad_rows,
-        seconds=round(time.perf_counter() - started, 2),
+        bad_rows=world.contacts.bad_rows | bad_web | world.tickets.bad_rows | world.subscribers.bad_rows,
+        seconds=round(seconds, 2),
     )
-    (out / "data" / "README.md").write_text(describe(summary), encoding="utf-8")
-    return summary
 
 
 def _refuse(out: Path) -> None:
@@ -137,16 +177,9 @@ def _refuse(out: Path) -> None:
         raise UsageError("the folder is not empty and no workspace", where=str(out), hint="name a new or empty folder")
     sources = out / "data" / "sources"
     if (out / "data" / "truth.csv").exists() or (sources.is_dir() and any(sources.iterdir())):
-        raise UsageError("the workspace has data already", where=str(out), hint="name a new folder, or remove data/ first")
-
-
-def _folder(out: Path) -> Path:
-    sources = out / "data" / "sources"
-    try:
-        sources.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError("the folder cannot be made", where=str(out), hint="name one that you may write to") from error
-    return sources
+        raise UsageError(
+            "the workspace has data already", where=str(out), hint="name a new folder, or remove data/ first"
+        )
 
 
 def _logged_in(people: People, devices: Devices) -> Bools:
@@ -156,17 +189,20 @@ def _logged_in(people: People, devices: Devices) -> Bools:
     return known & ~people.is_member
 
 
-def _truth(
-    people: People, contacts: Contacts, devices: Devices, tickets: Tickets, subscribers: Subscribers
-) -> pl.DataFrame:
+def _truth(world: _World) -> pl.DataFrame:
     """source, record, person: which record of which source is whose. Contacts without an id are no record."""
+    people, contacts = world.people, world.contacts
     customers = people.frame.head(people.customers)
+    tickets, subscribers = world.tickets, world.subscribers
     whose = {
         "shop_orders": (customers["customer_id"], customers["person"]),
         "crm_contacts": (contacts.frame["contact_id"], people.column("person", np.maximum(contacts.person, 0))),
-        "web_events": (devices.anonymous_id, devices.record_owner(people)),
+        "web_events": (world.devices.anonymous_id, world.devices.record_owner(people)),
         "support_tickets": (tickets.frame["ticket_id"], people.column("person", tickets.person)),
         "newsletter": (subscribers.frame["subscriber_id"], people.column("person", subscribers.person)),
     }
-    parts = [pl.DataFrame({"record": record, "person": person}).with_columns(source=pl.lit(name)) for name, (record, person) in whose.items()]
-    return pl.concat(parts).select("source", "record", "person").drop_nulls("record")
+    parts = [
+        pl.DataFrame({"record": record, "person": person}).select(pl.lit(name).alias("source"), "record", "person")
+        for name, (record, person) in whose.items()
+    ]
+    return pl.concat(parts).drop_nulls("record")

@@ -22,6 +22,8 @@ class Engine(Protocol):
     """
 
     kind: str
+    folder: Path
+    """Where the engine keeps the lake; lock files of writers live here too."""
     local: bool
     """True when handing frames to Polars and SciPy costs no network: components then run there."""
 
@@ -60,6 +62,12 @@ class Engine(Protocol):
 
         `named` puts scratch tables (from `keep` or `frame`) in the place of table names of the query.
         Raises SpecError when the text is not one single SELECT.
+        """
+
+    def query(self, query: str) -> pl.DataFrame:
+        """Answer a user's SELECT over canonical tables, and nothing else: no files, no network, no writing.
+
+        Raises SpecError with the reason in one line.
         """
 
     def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:

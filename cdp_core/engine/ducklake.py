@@ -15,7 +15,7 @@ from cdp_core import tables
 from cdp_core.engine.query import rename_tables
 from cdp_core.engine.shape import shaped
 from cdp_core.engine.spec import EngineSpec
-from cdp_core.errors import EngineError
+from cdp_core.errors import EngineError, SpecError
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -188,6 +188,21 @@ class DuckLakeEngine:
         query = rename_tables(query, {name: kept.get_name() for name, kept in (named or {}).items()})
         return self.con.sql(query)
 
+    def query(self, query: str) -> pl.DataFrame:
+        import duckdb
+
+        text = rename_tables(query, {})
+        guarded = DuckLakeEngine.open(self.folder.parent, self.spec.model_copy(update={"lake": self.folder.name}))
+        try:
+            raw = guarded._raw
+            raw.execute(f"SET allowed_directories = [{_text(self.folder)}]")
+            raw.execute("SET enable_external_access = false; SET lock_configuration = true")
+            return raw.sql(text).pl()
+        except duckdb.Error as error:
+            raise SpecError(f"the query failed: {_reason(error)}", where="SQL") from None
+        finally:
+            guarded.close()
+
     def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
         with staging.released() as path:
             self._raw.execute(f"ATTACH {_text(path)} AS staging")
@@ -284,6 +299,12 @@ def _text(value: object) -> str:
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _reason(error: Exception) -> str:
+    """DuckDB's reason without the echo of the query."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("LINE", " "))]
+    return " ".join(lines)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,7 +130,18 @@ class SparkEngine:
                 names[name] = self.table(name).get_name()
         return self.con.sql(rename_tables(query, names, write="spark"), dialect="spark")
 
+    def query(self, query: str) -> pl.DataFrame:
+        from cdp_core.errors import SpecError
+
+        try:
+            return self.polars(self.sql(query))
+        except SpecError:
+            raise
+        except Exception as error:
+            raise SpecError(f"the query failed: {str(error).splitlines()[0]}", where="SQL") from None
+
     def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
+        staging.drop(name)
         staging.append(name, self.polars(rows))
 
     @contextmanager
@@ -152,10 +164,11 @@ class SparkEngine:
         return SparkEngine(self.con, self.folder, self.spec)
 
     def maintain(self) -> None:
-        """Delete folders that no manifest names. Runs after publishing, when no reader of this run is left."""
+        """Delete folders that no manifest has named for as long as snapshots are kept."""
         live = {part for parts in self._manifest().values() for part in parts}
+        oldest = time.time() - int(self.spec.keep_snapshots[:-1]) * {"h": 3600, "d": 86400}[self.spec.keep_snapshots[-1]]
         for folder in self.folder.glob("tables/*/*"):
-            if str(folder.relative_to(self.folder)) not in live:
+            if str(folder.relative_to(self.folder)) not in live and folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def clear_scratch(self) -> None:

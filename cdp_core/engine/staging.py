@@ -74,6 +74,9 @@ class Staging:
         self.con.raw_sql(f"ALTER TABLE {_quote(fresh)} RENAME TO {_quote(name)}")
         return self.table(name)
 
+    def drop(self, name: str) -> None:
+        self.con.raw_sql(f"DROP TABLE IF EXISTS {_quote(name)}")
+
     def append(self, name: str, frame: pl.DataFrame) -> None:
         """Add a frame's rows; columns are matched by name and missing ones on either side become null."""
         raw: Any = self.con.con

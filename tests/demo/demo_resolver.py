@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -59,8 +60,12 @@ def read_events(data: Path) -> Iterator[Event]:
     with gzip.open(sources / "crm_contacts.csv.gz", "rt", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             record = ("crm_contacts", row["contact_id"]) if row["contact_id"] else None
-            yield plain_time(row["updated_at"]), record, identifiers(
-                user_id=row["customer_id"], email=row["email"], phone=row["phone"], crm_contact_id=row["contact_id"]
+            yield (
+                plain_time(row["updated_at"]),
+                record,
+                identifiers(
+                    user_id=row["customer_id"], email=row["email"], phone=row["phone"], crm_contact_id=row["contact_id"]
+                ),
             )
     yield from read_web_events(sources / "web_events")
     with sqlite3.connect(f"file:{sources / 'support.db'}?mode=ro", uri=True) as base:
@@ -84,16 +89,22 @@ def read_web_events(folder: Path) -> Iterator[Event]:
                 seen.add(event["messageId"])
                 received = datetime.fromisoformat(event["receivedAt"])
                 original = datetime.fromisoformat(event["originalTimestamp"])
-                when = received - (datetime.fromisoformat(event["sentAt"]) - original) if "sentAt" in event else original
+                when = (
+                    received - (datetime.fromisoformat(event["sentAt"]) - original) if "sentAt" in event else original
+                )
                 anonymous = event.get("anonymousId")
-                yield when, ("web_events", anonymous) if anonymous else None, identifiers(
-                    user_id=event.get("userId"), anonymous_id=anonymous, email=event.get("traits", {}).get("email")
+                yield (
+                    when,
+                    ("web_events", anonymous) if anonymous else None,
+                    identifiers(
+                        user_id=event.get("userId"), anonymous_id=anonymous, email=event.get("traits", {}).get("email")
+                    ),
                 )
 
 
 @dataclass
 class Graph:
-    """Profiles by Segment's policy: an event that would break a limit loses its least important identifier and tries again."""
+    """Segment's policy: an event that would break a limit loses its least important identifier and tries again."""
 
     parent: list[int] = field(default_factory=list)
     values: list[dict[str, set[str]]] = field(default_factory=list)
@@ -164,5 +175,5 @@ def evaluate(data: Path) -> Score:
     return Score(both / same_profile, both / same_person, same_profile - both, same_person - both, len(unseen))
 
 
-def _pairs(sizes: Counter) -> int:
+def _pairs(sizes: Counter[Any]) -> int:
     return sum(n * (n - 1) // 2 for n in sizes.values())

@@ -1,0 +1,97 @@
+"""cdp.yaml → Config, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from cdp_core.config import references
+from cdp_core.config.merge import MAIN, NAMED_BLOCKS, Merged, read_files
+from cdp_core.config.model import Config
+from cdp_core.config.problems import Place, Problem, raise_first
+from cdp_core.config.translate import spec_problem, translate
+from cdp_core.errors import SpecError
+
+SINGLE_BLOCKS = ("identity", "engine", "schedule")
+
+
+def load_config(root: Path | str, *, environ: Mapping[str, str] | None = None) -> Config:
+    """The checked configuration of the workspace at `root`.
+
+    `${NAME}` is taken from `environ` (default: the process's). Raises SpecError for the first problem, with file, line,
+    the valid choices and the nearest one; it says how many more there are.
+
+    Example: `load_config(Path(".")).audiences["high_value"]`
+    """
+    config, problems = check_config(root, environ=environ)
+    raise_first(problems)
+    assert config is not None
+    return config
+
+
+def check_config(
+    root: Path | str, *, environ: Mapping[str, str] | None = None, replaced: Mapping[str, bytes] | None = None
+) -> tuple[Config | None, list[Problem]]:
+    """The configuration and no problems, or None and all of them, in the order of the files and lines.
+
+    `replaced` puts bytes in the place of a file's own, to try an edit before it is written.
+    """
+    try:
+        merged = read_files(Path(root), os.environ if environ is None else environ, replaced)
+    except SpecError as error:
+        return None, [Problem(_place_of(error), error.what, error.choices, error.hint)]
+    if merged.broken:
+        return None, _sorted(merged)
+    values = {key: _block(merged, key, value) for key, value in merged.data.items() if not _is_empty(key, value)}
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        merged.problems += translate(error, merged, Config)
+    else:
+        config._merged = merged
+        if not merged.problems:
+            merged.problems += references.check(config, merged)
+    return (config, []) if not merged.problems else (None, _sorted(merged))
+
+
+def _block(merged: Merged, key: str, value: Any) -> Any:
+    """One top-level block; definitions that are wrong are reported and left out."""
+    if key not in Config.model_fields:
+        return value
+    spec = Config.model_fields[key].annotation
+    if key in SINGLE_BLOCKS:
+        return _definition(merged, spec, (key,), value)
+    if key not in NAMED_BLOCKS or not isinstance(value, dict):
+        return value
+    kind = spec.__args__[1]  # type: ignore[union-attr]
+    made = {name: _definition(merged, kind, (key, name), inner) for name, inner in value.items()}
+    return {name: inner for name, inner in made.items() if inner is not None}
+
+
+def _definition(merged: Merged, spec: Any, path: tuple[str, ...], value: Any) -> Any:
+    try:
+        return TypeAdapter(spec).validate_python(value)
+    except ValidationError as error:
+        merged.problems += translate(error, merged, spec, path)
+    except SpecError as error:
+        merged.problems.append(spec_problem(error, merged, path))
+    return None
+
+
+def _is_empty(key: str, value: Any) -> bool:
+    return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today")
+
+
+def _sorted(merged: Merged) -> list[Problem]:
+    order = {name: number for number, name in enumerate(merged.files)}
+    unique = dict.fromkeys(merged.problems)
+    return sorted(unique, key=lambda p: (order.get(p.place.file, -1), p.place.line or 0))
+
+
+def _place_of(error: SpecError) -> Place:
+    file, _, line = (error.where or MAIN).rpartition(":")
+    return Place(file, int(line)) if file and line.isdigit() else Place(error.where or MAIN)

@@ -1,0 +1,96 @@
+"""What cdp.yaml says, as the stages' own specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from cdp_core.audiences.spec import AudienceSpec
+from cdp_core.destinations.spec import DestinationSpec, SyncSpec
+from cdp_core.engine.spec import EngineSpec
+from cdp_core.identity.spec import IdentitySpec
+from cdp_core.profiles.spec import TraitSpec
+from cdp_core.sources.spec import SourceSpec
+
+if TYPE_CHECKING:
+    from cdp_core.config.merge import Merged
+
+
+class Config(BaseModel):
+    """A checked configuration; every reference in it leads somewhere. Made by `load_config`.
+
+    >>> Config(name="shop").engine.type
+    'duckdb'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="What the workspace is called")
+    today: date | None = Field(None, description="Pins the clock (midnight UTC) that windows and schedules read")
+    region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
+    include: list[str] = Field(default_factory=list, description="More files of this shape, such as audiences/*.yaml")
+    sources: dict[str, SourceSpec] = Field(default_factory=dict, description="Where rows come from, what they mean")
+    identity: IdentitySpec = Field(default_factory=IdentitySpec, description="Which identifiers make one person")
+    traits: dict[str, TraitSpec] = Field(default_factory=dict, description="The columns of a profile")
+    audiences: dict[str, AudienceSpec] = Field(default_factory=dict, description="Sets of profiles by rule")
+    destinations: dict[str, DestinationSpec] = Field(default_factory=dict, description="Where data goes")
+    syncs: dict[str, SyncSpec] = Field(default_factory=dict, description="What is sent where")
+    engine: EngineSpec = Field(default_factory=EngineSpec, description="Where tables are kept and computed")
+
+    _merged: Merged | None = PrivateAttr(None)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files it was read from, relative to the workspace, cdp.yaml first."""
+        return tuple(self._merged.files) if self._merged else ()
+
+    @property
+    def version(self) -> str:
+        """Fingerprint of those files' bytes: equal versions mean nobody has edited in between."""
+        return self._merged.version() if self._merged else ""
+
+    def where(self, *path: str | int) -> str:
+        """`file:line` of a key, such as `where("audiences", "high_value")`; of what is around it if it has no line."""
+        return str(self._merged.place(path)) if self._merged else "cdp.yaml"
+
+    def written(self, block: str, name: str) -> Any:
+        """A definition as it stands in the file: plain values, `${NAME}` not replaced. None when it is not there."""
+        from cdp_core.config.merge import as_written
+
+        return as_written(self._merged, (block, name)) if self._merged else None
+
+    def trait_types(self) -> dict[str, str]:
+        """Column of `profiles` → kind of its values, for every trait; `unknown` for traits by SQL."""
+        from cdp_core.profiles.spec import trait_types
+
+        return trait_types(self.traits)
+
+    def trait_names(self) -> list[str]:
+        """The trait columns of `profiles`, in the order of cdp.yaml."""
+        return list(self.trait_types())
+
+    def trait_words(self) -> dict[str, str]:
+        """Trait column → its definition in a few words."""
+        from cdp_core.profiles.spec import columns_of
+
+        return {
+            column: _words(trait.model_dump(by_alias=True, exclude_defaults=True, mode="json"))
+            for name, trait in self.traits.items()
+            for column in columns_of(name, trait)
+        }
+
+
+def _words(definition: Mapping[str, Any]) -> str:
+    if "sql" in definition:
+        return "SQL"
+    parts = [f"{key.replace('_', ' ')} {_short(value)}" for key, value in definition.items()]
+    return ", ".join(parts) or "pick latest"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return " and ".join(f"{key.replace('_', ' ')} {_short(inner)}" for key, inner in value.items())
+    return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,122 @@
+"""What only shows when all definitions stand side by side: connectors' own options, references, names given twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from cdp_core import plugins
+from cdp_core.config.document import Path
+from cdp_core.config.problems import Problem, unknown
+from cdp_core.config.translate import spec_problem, translate
+from cdp_core.errors import SpecError
+from cdp_core.tables import PROFILES
+
+if TYPE_CHECKING:
+    from cdp_core.config.merge import Merged
+    from cdp_core.config.model import Config
+
+
+def check(config: Config, merged: Merged) -> list[Problem]:
+    """Every problem of a configuration whose definitions are each well formed."""
+    problems: list[Problem] = []
+    for name, source in config.sources.items():
+        problems += _source(name, source, merged)
+    for name, destination in config.destinations.items():
+        problems += _connector(plugins.DESTINATIONS, "Options", destination, ("destinations", name), merged)[1]
+    problems += _traits(config, merged)
+    problems += _audiences(config, merged)
+    for name in config.syncs:
+        problems += _sync(name, config, merged)
+    return problems
+
+
+def _connector(
+    group: str, options: str, spec: Any, path: Path, merged: Merged, given: Mapping[str, Any] | None = None
+) -> tuple[Any, list[Problem]]:
+    """The class that `type` names and what is wrong with the options in its model called `options`."""
+    kind = f"{group.rpartition('.')[2].removesuffix('s')} type"
+    if spec.type not in plugins.names(group):
+        return None, [unknown(merged.place((*path, "type")), kind, spec.type, plugins.names(group))]
+    try:
+        found = plugins.load(group, spec.type)
+    except SpecError as error:
+        return None, [Problem(merged.place((*path, "type")), error.what, error.choices, error.hint)]
+    model: type[BaseModel] = getattr(found, options)
+    try:
+        model.model_validate(dict(spec.options if given is None else given))
+    except ValidationError as error:
+        return found, translate(error, merged, model, path)
+    except SpecError as error:
+        return found, [spec_problem(error, merged, path)]
+    return found, []
+
+
+def _source(name: str, spec: Any, merged: Merged) -> list[Problem]:
+    found, problems = _connector(plugins.SOURCES, "Options", spec, ("sources", name), merged)
+    if found is None:
+        return problems
+    if found.gives == "rows" and spec.map is None:
+        hint = "add 'map:' with type, key, time and identifiers"
+        problems.append(Problem(merged.place(("sources", name)), f"missing key 'map' in {name!r}", hint=hint))
+    if found.gives == "events" and spec.map is not None:
+        what = f"a source of type {spec.type!r} holds events already and takes no 'map'"
+        problems.append(Problem(merged.place(("sources", name, "map")), what, hint="remove it"))
+    return problems
+
+
+def _traits(config: Config, merged: Merged) -> list[Problem]:
+    from cdp_core.profiles.spec import PickedTrait, check_traits
+
+    return _each(
+        config.traits, PickedTrait(), lambda traits: check_traits(traits, list(config.sources)), "traits", merged
+    )
+
+
+def _audiences(config: Config, merged: Merged) -> list[Problem]:
+    from cdp_core.audiences.check import check_audiences
+    from cdp_core.audiences.spec import AudienceSpec
+
+    neutral = AudienceSpec.model_validate({"where": {"consent": "any", "equals": "granted"}})
+    return _each(
+        config.audiences, neutral, lambda audiences: check_audiences(audiences, config.trait_types()), "audiences", merged
+    )
+
+
+def _each(
+    specs: Mapping[str, Any], neutral: Any, check: Callable[[Mapping[str, Any]], None], block: str, merged: Merged
+) -> list[Problem]:
+    """All problems of a check that stops at the first: what was found wrong is taken out and the rest looked at."""
+    rest = dict(specs)
+    problems: list[Problem] = []
+    while rest:
+        try:
+            check(rest)
+            break
+        except SpecError as error:
+            problems.append(spec_problem(error, merged, (block,)))
+            name = next((n for n in rest if f"{error.where}.".startswith(f"{block}.{n}.")), None)
+            if name is None:
+                break
+            rest[name] = neutral
+    return problems
+
+
+def _sync(name: str, config: Config, merged: Merged) -> list[Problem]:
+    from cdp_core.destinations.check import check_sync
+
+    columns = [*PROFILES.columns, *config.trait_types()]
+    sync = config.syncs[name]
+    destination = config.destinations.get(sync.destination)
+    if destination is not None and destination.type in plugins.names(plugins.DESTINATIONS):
+        path = ("syncs", name, "options")
+        problems = _connector(plugins.DESTINATIONS, "SyncOptions", destination, path, merged, sync.options)[1]
+        if problems:
+            return problems
+    try:
+        check_sync(name, sync, config.destinations, config.audiences, columns)
+    except SpecError as error:
+        return [spec_problem(error, merged, ("syncs", name))]
+    return []

@@ -1,0 +1,263 @@
+"""Pydantic's errors → problems with a line, in the words of the rest of the package. Values are never shown unless
+they are short, written in the file itself and compared with a list of choices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from cdp_core.config.document import Path
+from cdp_core.config.merge import Merged
+from cdp_core.config.problems import Problem, nearest, unknown
+from cdp_core.errors import SpecError
+
+_KINDS = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "keys and values",
+    "mapping": "keys and values",
+    "model": "keys and values",
+    "date": "a date, such as 1998-07-01",
+    "datetime": "a time, such as 1998-07-01T12:00:00Z",
+    "decimal": "a number",
+}
+_LIMITS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_SHOWN = 40
+
+
+def translate(error: ValidationError, merged: Merged, spec: Any, prefix: Path = ()) -> list[Problem]:
+    """Every error of one definition. `spec` is the type that was validated, `prefix` where the definition stands."""
+    found = _one_branch([_Located(raw, merged, spec, prefix) for raw in error.errors(include_url=False)])
+    return list(dict.fromkeys(located.problem() for located in found))
+
+
+def _one_branch(errors: list[_Located]) -> list[_Located]:
+    """Of the alternatives of a union that all failed, keep the one that fits best: it has the fewest errors, and
+    none about the whole."""
+    groups: dict[Path, dict[Path, list[_Located]]] = {}
+    for error in errors:
+        if error.branch is not None:
+            groups.setdefault(error.union, {}).setdefault(error.branch, []).append(error)
+    dropped: set[int] = set()
+    for branches in groups.values():
+        if len(branches) > 1:
+            best = min(branches.values(), key=lambda group: (any(e.whole for e in group), sum(map(_weight, group))))
+            dropped |= {id(error) for group in branches.values() if group is not best for error in group}
+    return [error for error in errors if id(error) not in dropped]
+
+
+def _weight(error: _Located) -> int:
+    return 3 if error.type in ("missing", "extra_forbidden", "literal_error") else 2
+
+
+class _Located:
+    """One of pydantic's errors, led back to the key of the file that it is about."""
+
+    def __init__(self, raw: Any, merged: Merged, spec: Any, prefix: Path) -> None:
+        self.raw, self.merged, self.spec, self.prefix = raw, merged, spec, prefix
+        self.type: str = raw["type"]
+        loc: tuple[int | str, ...] = raw["loc"]
+        self.missing = loc[-1] if self.type == "missing" else None
+        self.union: Path = ()
+        self.branch: Path | None = None
+        self.path = prefix + self._walk(loc[:-1] if self.missing is not None else loc)
+
+    def _walk(self, loc: Path) -> Path:
+        data = self.merged.data
+        for part in self.prefix:
+            data = data[part] if _holds(data, part) else None  # type: ignore[index,call-overload]
+        path: Path = ()
+        for place, part in enumerate(loc):
+            if _holds(data, part):
+                data, path = data[part], (*path, part)  # type: ignore[index,call-overload]
+            elif self.branch is None:
+                self.union, self.branch = path, loc[: place + 1]
+        return path
+
+    @property
+    def whole(self) -> bool:
+        """The error is about the alternative itself: it is of another kind altogether."""
+        return self.path == self.prefix + self.union and self.type.endswith("_type")
+
+    @property
+    def name(self) -> str:
+        keys = [part for part in self.path if isinstance(part, str)]
+        key = keys[-1] if keys else "the file"
+        return f"item {self.path[-1] + 1} of {key!r}" if self.path and isinstance(self.path[-1], int) else repr(key)
+
+    def problem(self) -> Problem:
+        place = self.merged.place(self.path)
+        context = self.raw.get("ctx", {})
+        if self.missing is not None:
+            return Problem(place, f"missing key {self.missing!r} in {self.name}")
+        if self.type == "extra_forbidden":
+            valid = valid_keys(self.spec, self.raw["loc"][:-1])
+            return unknown(place, "key", str(self.path[-1] if self.path else self.raw["loc"][-1]), valid)
+        if self.type in ("literal_error", "enum", "union_tag_invalid"):
+            return self._choice(context.get("expected") or context.get("expected_tags") or "")
+        if self.type == "union_tag_not_found":
+            return Problem(place, f"missing key {context.get('discriminator', 'type')} in {self.name}")
+        sentence = self._sentence(context)
+        named = re.search(r"unknown \w+ '([^']+)'", sentence)
+        return Problem(self.merged.place((*self.path, named[1])) if named else place, sentence)
+
+    def _choice(self, expected: str) -> Problem:
+        valid = tuple(re.findall(r"'((?:[^'\\]|\\.)*)'", expected)) or (expected,)
+        path, value = self.path, self.raw.get("input")
+        if self.type == "union_tag_invalid":
+            tag = str(self.raw["ctx"]["discriminator"]).strip("'")
+            path, value = (*self.path, tag), self.raw["ctx"]["tag"]
+        name = repr(path[-1]) if path and isinstance(path[-1], str) else self.name
+        place = self.merged.place(path)
+        if not isinstance(value, str) or len(value) > _SHOWN or path in self.merged.raw:
+            return Problem(place, f"{name} has no valid value", valid)
+        return Problem(place, f"{name} cannot be {value!r}", valid, nearest(value, valid))
+
+    def _sentence(self, context: dict[str, Any]) -> str:
+        if self.type in ("value_error", "assertion_error"):
+            said = str(context.get("error", "")) or self.raw["msg"]
+            return f"{self.name}: {said}"
+        kind = _KINDS.get(re.sub(r"_(type|parsing|from_float|attributes_type|from_.*|unicode|sub_type)$", "", self.type))
+        if kind:
+            return f"{self.name} must be {kind}, not {_describe(self.raw.get('input'))}"
+        if self.type in _LIMITS:
+            words, key = _LIMITS[self.type]
+            return f"{self.name} must be {words} {context[key]}"
+        if self.type == "string_pattern_mismatch":
+            return f"{self.name} must match {context['pattern']}"
+        if self.type in ("too_short", "string_too_short"):
+            return f"{self.name} must not be empty"
+        return f"{self.name}: {self.raw['msg'][:1].lower()}{self.raw['msg'][1:]}"
+
+
+def spec_problem(error: SpecError, merged: Merged, prefix: Path = ()) -> Problem:
+    """A SpecError of a stage, whose `where` is a dotted path such as traits.email.sources, with its line.
+
+    When the text quotes a name that stands under that path, its own line is taken.
+    """
+    path = _dotted(error.where or "", merged.data) or prefix
+    value: Any = merged.data
+    for part in path:
+        value = value[part]
+    quoted = re.search(r"'([^']+)'", error.what)
+    path = (*path, *(_find(value, quoted[1]) if quoted else ()))
+    place = merged.place(path)
+    where = "" if path or not error.where else f"{error.where}: "
+    return Problem(place, where + error.what, error.choices, error.hint)
+
+
+def _dotted(where: str, data: Any) -> Path:
+    """The longest path of keys that the dotted text spells; names may hold dots themselves."""
+    best: Path = ()
+    rest = where.split(".")
+    for size in range(1, len(rest) + 1):
+        key: str | int = ".".join(rest[:size])
+        index = re.fullmatch(r"(.+)\[(\d+)\]|(\d+)", str(key))
+        if not _holds(data, key) and index:
+            head = () if index[3] else (index[1],)
+            number = int(index[3] or index[2])
+            inner = data[head[0]] if head and _holds(data, head[0]) else data
+            if _holds(inner, number):
+                found = (*head, number, *_dotted(".".join(rest[size:]), inner[number]))
+                best = max(best, found, key=len)
+        elif _holds(data, key):
+            found = (key, *_dotted(".".join(rest[size:]), data[key]))  # type: ignore[index,call-overload]
+            best = max(best, found, key=len)
+    return best
+
+
+def _find(value: Any, name: str) -> Path:
+    """The path under `value` to a key or a value that is `name`, the first in the file's order; () when none."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if key == name or inner == name:
+            return (key,)
+        below = _find(inner, name)
+        if below:
+            return (key, *below)
+    return ()
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    names = {str: "text", int: "a number", float: "a number", list: "a list", dict: "keys and values"}
+    return names.get(type(value), type(value).__name__)
+
+
+def valid_keys(spec: Any, loc: Iterable[str | int] = ()) -> list[str]:
+    """The keys that the type at `loc` inside `spec` accepts.
+
+    >>> from cdp_core.engine.spec import EngineSpec
+    >>> valid_keys(EngineSpec)[:2]
+    ['type', 'lake']
+    """
+    here = list(_alternatives(spec))
+    for part in loc:
+        here = [inner for one in here for inner in _step(one, part)]
+    keys = [f.alias or name for one in here if _is_model(one) for name, f in one.model_fields.items() if not f.exclude]
+    return list(dict.fromkeys(keys))
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """The members of a union, with Annotated, Optional and type aliases taken off."""
+    if hasattr(annotation, "__value__"):
+        yield from _alternatives(annotation.__value__)
+    elif hasattr(annotation, "__metadata__"):
+        yield from _alternatives(get_args(annotation)[0])
+    elif isinstance(annotation, type) or _is_container(annotation):
+        yield annotation
+    elif get_origin(annotation) is not Literal:
+        for member in get_args(annotation):
+            yield from _alternatives(member)
+
+
+def _step(annotation: Any, part: str | int) -> Iterator[Any]:
+    if _is_model(annotation):
+        for name, field in annotation.model_fields.items():
+            if part in (name, field.alias) or name == "root":
+                yield from _alternatives(field.annotation)
+                return
+        if part == annotation.__name__ or _is_tag(annotation, part):
+            yield annotation
+    elif _is_container(annotation) and get_args(annotation):
+        arguments = [a for a in get_args(annotation) if a is not Ellipsis]
+        yield from _alternatives(arguments[-1])
+
+
+def _is_tag(model: type[BaseModel], part: str | int) -> bool:
+    """Whether `part` is not a key at all but pydantic's name for an alternative of a union."""
+    literals = [get_args(f.annotation) for f in model.model_fields.values() if get_origin(f.annotation) is Literal]
+    tags = [value for values in literals for value in values]
+    return part in tags or not tags
+
+
+def _is_container(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, (dict, list, tuple, Mapping, Sequence, set, frozenset))
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

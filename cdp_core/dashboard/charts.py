@@ -1,0 +1,96 @@
+"""Charts that several pages share. Colours come from the theme; dates and numbers are formatted for reading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+
+def stacked_months(frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230) -> alt.Chart:
+    """Bars a month, stacked by group, with a tooltip that names the month."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X(f"yearmonth({time}):T", title=None, axis=alt.Axis(format="%b %y", labelAngle=0, grid=False)),
+            y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            color=alt.Color(f"{group}:N", title=None, legend=alt.Legend(orient="top", direction="horizontal", columns=5)),
+            tooltip=[
+                alt.Tooltip(f"yearmonth({time}):T", title="Month", format="%B %Y"),
+                alt.Tooltip(f"{group}:N", title=group.capitalize()),
+                alt.Tooltip(f"{value}:Q", title=unit, format=",d"),
+            ],
+        )
+        .properties(height=height)
+    )
+
+
+def bars(frame: pl.DataFrame, *, name: str, value: str, unit: str, sort: Any = None, height: int = 200) -> alt.LayerChart:
+    """Horizontal bars with the number at their end."""
+    import altair as alt
+
+    base = alt.Chart(frame).encode(
+        y=alt.Y(f"{name}:N", title=None, sort=sort, axis=alt.Axis(labelLimit=180)),
+        x=alt.X(f"{value}:Q", title=None, axis=None),
+        tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()), alt.Tooltip(f"{value}:Q", title=unit, format=",d")],
+    )
+    text = base.mark_text(align="left", dx=4).encode(text=alt.Text(f"{value}:Q", format=",d"))
+    return (base.mark_bar(cornerRadiusEnd=3, size=14) + text).properties(height=height)
+
+
+def columns(frame: pl.DataFrame, *, name: str, value: str, unit: str, height: int = 200, log: bool = False) -> alt.LayerChart:
+    """Vertical bars in the given order, with the number on top; `log` for sizes that differ by magnitudes."""
+    import altair as alt
+
+    scale = alt.Scale(type="symlog") if log else alt.Undefined
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{name}:N", title=None, sort=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y(f"{value}:Q", title=None, axis=None, scale=scale),
+        tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()), alt.Tooltip(f"{value}:Q", title=unit, format=",d")],
+    )
+    text = base.mark_text(dy=-7).encode(text=alt.Text(f"{value}:Q", format=",d"))
+    return (base.mark_bar(cornerRadiusEnd=3) + text).properties(height=height)
+
+
+def steps(frame: pl.DataFrame, *, time: str, value: str, unit: str, height: int = 200) -> alt.LayerChart:
+    """A size over time, changing at points in time."""
+    import altair as alt
+
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{time}:T", title=None, axis=alt.Axis(format="%d %b %y", labelAngle=0, grid=False)),
+        y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4), scale=alt.Scale(zero=True)),
+        tooltip=[
+            alt.Tooltip(f"{time}:T", title="When (UTC)", format="%d %b %Y %H:%M"),
+            alt.Tooltip(f"{value}:Q", title=unit, format=",d"),
+        ],
+    )
+    return (base.mark_line(interpolate="step-after") + base.mark_point(filled=True, size=40)).properties(height=height)
+
+
+def sankey(nodes: list[str], links: list[tuple[str, str, int]]) -> dict[str, Any]:
+    """An ECharts option: rows flowing from left to right."""
+    return {
+        "tooltip": {"trigger": "item", "valueFormatter": "%,d rows"},
+        "series": [
+            {
+                "type": "sankey",
+                "left": 8,
+                "right": 130,
+                "top": 8,
+                "bottom": 8,
+                "nodeGap": 12,
+                "nodeWidth": 12,
+                "draggable": False,
+                "emphasis": {"focus": "adjacency"},
+                "lineStyle": {"color": "gradient", "opacity": 0.28},
+                "label": {"fontSize": 12},
+                "data": [{"name": name} for name in nodes],
+                "links": [{"source": a, "target": b, "value": n} for a, b, n in links if n],
+            }
+        ],
+    }

@@ -1,0 +1,113 @@
+"""Long work runs in a process of the command line, so that no page waits and nothing dies with a browser tab."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+_TAIL = 20_000
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass
+class Job:
+    """One command of `cdp`. `name` is what people read; `steps` are the stages its progress names, in order."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    out: Path
+    log: Path
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def running(self) -> bool:
+        if self.process.poll() is None:
+            return True
+        self.ended = self.ended or time.monotonic()
+        return False
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def succeeded(self) -> bool:
+        return self.process.poll() == 0
+
+    def lines(self) -> list[str]:
+        """What the command said on its error stream: progress, and at last what went wrong."""
+        return _lines(self.log)
+
+    def message(self) -> str:
+        """Its last line, for a person."""
+        said = self.lines() or _lines(self.out)
+        return said[-1] if said else ""
+
+    def share(self) -> float | None:
+        """How far it is, 0 to 1, when its last words say so ("45 %", "900 of 2,000 rows")."""
+        return share_of(self.message())
+
+    def cancel(self) -> None:
+        self.process.terminate()
+
+
+def start(root: Path, key: str, name: str, *args: str) -> Job:
+    """Start `cdp ARGS` on the workspace at `root`; one job per key at a time, a second call gives the first job."""
+    jobs = _jobs(str(root))
+    present = jobs.get(key)
+    if present is not None and present.running:
+        return present
+    folder = Path(tempfile.mkdtemp(prefix="cdp-dashboard-"))
+    out, log = folder / "out", folder / "log"
+    command = [sys.executable, "-m", "cdp_core.cli", "--workspace", str(root), *args]
+    with out.open("wb") as stdout, log.open("wb") as stderr:
+        process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    jobs[key] = Job(name, process, out, log)
+    return jobs[key]
+
+
+def current(root: Path, key: str) -> Job | None:
+    """The last job under a key, running or done."""
+    return _jobs(str(root)).get(key)
+
+
+def any_running(root: Path) -> bool:
+    return any(job.running for job in list(_jobs(str(root)).values()))
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs(root: str) -> dict[str, Job]:
+    """Jobs belong to the server: every session sees the same ones."""
+    return {}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes()[-_TAIL:].decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = re.split(r"[\r\n]+", _CONTROL.sub("", text))
+    return [line.strip() for line in lines if line.strip()]
+
+
+def share_of(text: str) -> float | None:
+    """
+    >>> share_of("sync 45%"), share_of("900 of 2,000 rows"), share_of("starting")
+    (0.45, 0.45, None)
+    """
+    found = re.findall(r"(\d+(?:\.\d+)?)\s*%", text)
+    if found:
+        return min(float(found[-1]) / 100, 1.0)
+    pair = re.search(r"([\d,]+) of ([\d,]+)", text)
+    if pair is None:
+        return None
+    done, total = (int(digits.replace(",", "")) for digits in pair.groups())
+    return min(done / total, 1.0) if total else None

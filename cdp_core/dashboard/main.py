@@ -1,0 +1,87 @@
+"""The application: opens the workspace, draws the strip and the page, and stays up when something is wrong."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+import cdp_core as cdp
+from cdp_core.dashboard import links, session, strip
+
+ASSETS = Path(__file__).parent / "assets"
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "": ("overview",),
+    "Govern": ("quality",),
+    "Unify": ("customers", "identity"),
+    "Engage": ("audiences",),
+    "Activate": ("destinations",),
+}
+_PAGES = {
+    "overview": ("Overview", "space_dashboard", "Freshness, volumes, quality, and what needs you."),
+    "quality": ("Quality", "verified", "Suites with their results, and the rows held in quarantine."),
+    "customers": ("Customers", "person_search", "Find a customer by any identifier or name and open the profile."),
+    "identity": ("Identity", "hub", "How identifiers were joined into profiles, and what the rules held back."),
+    "audiences": ("Audiences", "groups", "Lists of customers by rule: build, preview, save into cdp.yaml."),
+    "destinations": ("Destinations", "send", "What is sent where: plan, run, ledger, download."),
+}
+
+
+def main(folder: Path | str) -> None:
+    """Draw the dashboard of the workspace at `folder`. Call it from a Streamlit script."""
+    st.set_page_config(page_title="CDP Workbench", page_icon=str(ASSETS / "icon.png"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "mark.svg"), size="large")
+    session.choose(Path(folder))
+    pages = {name: _page(name) for names in SECTIONS.values() for name in names}
+    links.register(pages)
+    chosen = st.navigation({s: [pages[n] for n in names] for s, names in SECTIONS.items()}, expanded=True)
+    chosen.run()
+
+
+def _page(name: str) -> st.Page:
+    title, icon, help = _PAGES[name]
+    return st.Page(
+        _drawer(name),
+        title=title,
+        icon=f":material/{icon}:",
+        help=help,
+        url_path=None if name == "overview" else name,
+        default=name == "overview",
+    )
+
+
+def _drawer(name: str) -> Callable[[], None]:
+    def draw() -> None:
+        guarded(name, _PAGES[name][0])
+
+    draw.__name__ = name
+    return draw
+
+
+def guarded(name: str, title: str) -> None:
+    """One page within the strip. An error of the workspace is one line in its place, never a traceback."""
+    try:
+        ws = session.workspace()
+    except cdp.CDPError as error:
+        _cannot_open(error)
+        return
+    strip.draw(title)
+    wrong = session.config_error()
+    if wrong:
+        st.error(f"**cdp.yaml is wrong; the last good one is used.** {wrong}", icon=":material/error:")
+    try:
+        if not strip.has_run(ws):
+            strip.nothing_yet(ws)
+            return
+        importlib.import_module(f"cdp_core.dashboard.pages.{name}").page(ws)
+    except cdp.CDPError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _cannot_open(error: cdp.CDPError) -> None:
+    st.title("This workspace cannot be opened", anchor=False)
+    st.error(str(error), icon=":material/error:")
+    st.caption("Nothing is lost: the data stays as the last run left it. Correct the file, then try again.")
+    st.button("Try again", key="try_again", icon=":material/refresh:", type="primary")

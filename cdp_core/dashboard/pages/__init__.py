@@ -1,0 +1,1 @@
+"""Pages: each module has `page(ws)`, which draws what a view function of `views/` computed."""

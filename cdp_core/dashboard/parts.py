@@ -1,0 +1,56 @@
+"""Pieces that several pages draw the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard import links
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def back(label: str, *names: str) -> None:
+    """A way out of one thing to the list it came from."""
+    st.button(
+        label, key="back", icon=":material/arrow_back:", type="tertiary", on_click=links.close_thing, args=names
+    )
+
+
+def empty(title: str, text: str) -> None:
+    """Nothing is here, and what to do about it."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.markdown(f"**{title}**", text_alignment="center")
+        st.caption(text, text_alignment="center")
+
+
+def clicked(picked: Any) -> int | None:
+    """The row of the cell that was clicked in a table, if any."""
+    cells = picked.selection.cells
+    return int(cells[0][0]) if cells else None
+
+
+def profiles(frame: pl.DataFrame, *, key: str, alt: str, currency: dict[str, str] | None = None) -> int | None:
+    """A table of profiles whose rows open; gives the row that was clicked."""
+    column = st.column_config
+    config: dict[str, Any] = {"profile_id": None}
+    for name, kind in frame.schema.items():
+        if name in config:
+            continue
+        heading = f.label(name)
+        if kind.is_temporal():
+            format = "D MMM YYYY" if str(kind) == "Date" else "D MMM YYYY, HH:mm"
+            config[name] = column.DatetimeColumn(heading, format=format, help="UTC")
+        elif kind.is_numeric() and name in (currency or {}):
+            config[name] = column.NumberColumn(heading, format=f.money_format((currency or {})[name]))
+        elif kind.is_numeric():
+            config[name] = column.NumberColumn(heading, format="localized")
+        else:
+            config[name] = heading
+    picked = st.dataframe(
+        frame, hide_index=True, key=key, on_select="rerun", selection_mode="single-cell", column_config=config, alt=alt
+    )
+    return clicked(picked)

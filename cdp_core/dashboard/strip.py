@@ -1,0 +1,138 @@
+"""The strip on top of every page: title, clock, health, the reveal toggle and "Run now" with its progress."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+import cdp_core as cdp
+from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard import jobs, session
+
+RUN = "run"
+_STAGES = ("load", "quality", "identity", "profiles", "audiences", "sync")
+_SEEN = "cdp_snapshot_seen"
+
+
+def draw(title: str) -> None:
+    """Title on the left, state and actions on the right."""
+    session.root()
+    left, right = st.columns([2, 3], vertical_alignment="center", gap="small")
+    left.title(title, anchor=False)
+    with right:
+        _state()
+
+
+def _state() -> None:
+    busy = jobs.any_running(session.root())
+    st.fragment(_draw_state, run_every=1.0 if busy else 6.0)()
+
+
+def _draw_state() -> None:
+    try:
+        ws = session.workspace()
+    except cdp.CDPError:
+        return
+    status = ws.status()
+    job = jobs.current(ws.root, RUN)
+    running = bool(status["running"]) or (job is not None and job.running)
+    _refresh(ws, running)
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        _health(ws, status, running)
+        st.toggle(
+            "Show personal data",
+            key=session.REVEAL,
+            persist_state="session",
+            on_change=_rerun_app,
+            help="Names, addresses, phone numbers, e-mail addresses and birth dates are masked until you switch this on. "
+            "It holds for this browser tab only.",
+        )
+        st.button(
+            "Running…" if running else "Run now",
+            key="run_now",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=running,
+            on_click=start_run,
+            help="Load what is new, check it, resolve identities, build profiles and refresh audiences.",
+        )
+    if job is not None:
+        _progress(job)
+
+
+def _rerun_app() -> None:
+    st.rerun()
+
+
+def start_run() -> None:
+    """Start `cdp run` in its own process."""
+    jobs.start(session.root(), RUN, "Run", "run")
+    st.rerun()
+
+
+def _refresh(ws: cdp.Workspace, running: bool) -> None:
+    """Draw the page again when a run, here or in another process, has published something."""
+    now = (ws.snapshot(), running)
+    before = st.session_state.get(_SEEN)
+    st.session_state[_SEEN] = now
+    if before is not None and before != now and (before[1] != running or not running):
+        st.rerun()
+
+
+def _health(ws: cdp.Workspace, status: dict[str, Any], running: bool) -> None:
+    last, good = status["last_run"], status["last_good_run_at"]
+    if ws.config.today is not None:
+        st.badge(
+            f"Clock {f.exact(ws.config.today)}",
+            icon=":material/schedule:",
+            color="gray",
+            help="This workspace's clock is pinned by `today:` in cdp.yaml; every window and recency counts from it.",
+        )
+    if running:
+        st.badge("Running", icon=":material/sync:", color="blue", help="A run is going on; pages show the last good data.")
+    elif last is None:
+        st.badge("Never run", icon=":material/circle:", color="gray", help="Press Run now.")
+    elif last["status"] in ("failed", "stopped"):
+        st.badge("Last run " + last["status"], icon=":material/error:", color="red", help=f.escape(last["error"] or ""))
+    else:
+        when = f.ago(good, datetime.now(UTC).replace(tzinfo=None))
+        st.badge(f"Healthy · run {when}", icon=":material/check_circle:", color="green", help=f"Last good run: {f.exact(good)}")
+
+
+def _progress(job: jobs.Job) -> None:
+    """A bar while the job runs, then how it went, until it is dismissed."""
+    if job.running:
+        said = job.message()
+        at = next((i for i, stage in reversed(list(enumerate(_STAGES))) if stage in said.lower()), 0)
+        st.progress((at + 0.5) / len(_STAGES), text=f"{said or 'Starting…'} · {f.duration(job.seconds)}")
+        return
+    if st.session_state.get("cdp_job_seen") == id(job):
+        return
+    if job.succeeded:
+        st.toast(f"{job.name} finished in {f.duration(job.seconds)}", icon=":material/check_circle:")
+        st.session_state["cdp_job_seen"] = id(job)
+    else:
+        st.error(job.message() or f"{job.name} failed", icon=":material/error:")
+
+
+def has_run(ws: cdp.Workspace) -> bool:
+    """Whether anything has been published yet."""
+    events = ws.table("events")
+    return bool(ws.polars(events.limit(1).count().name("n").as_table()).item())
+
+
+def nothing_yet(ws: cdp.Workspace) -> None:
+    """The empty workspace: what is defined, and the one thing to do."""
+    config = ws.config
+    with st.container(border=True):
+        st.subheader("Nothing has been loaded yet", anchor=False)
+        counts = [
+            f.plural(len(config.sources), "source"),
+            f.plural(len(config.audiences), "audience"),
+            f.plural(len(config.syncs), "sync"),
+        ]
+        st.markdown(f"**{f.escape(ws.name)}** defines {', '.join(counts)}. A run loads the sources and builds everything.")
+        st.button("Run now", key="first_run", type="primary", icon=":material/play_arrow:", on_click=start_run)
+        st.caption("The same on the command line: `cdp run`")

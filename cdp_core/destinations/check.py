@@ -1,0 +1,55 @@
+"""What can be said about a sync before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cdp_core.destinations.open import destination_class, parsed
+from cdp_core.destinations.spec import AudienceModel, DestinationSpec, SqlModel, SyncSpec
+from cdp_core.errors import SpecError
+
+
+def check_destination(name: str, spec: DestinationSpec) -> None:
+    """Raises SpecError when the type is unknown or its options are wrong; nothing is connected."""
+    parsed(destination_class(name, spec).Options, spec.options, where=f"destinations.{name}")
+
+
+def check_sync(
+    name: str,
+    sync: SyncSpec,
+    destinations: Mapping[str, DestinationSpec],
+    audiences: Iterable[str],
+    profile_columns: Iterable[str] | None,
+) -> None:
+    """Raises SpecError, with the nearest valid name, for anything a sync refers to that is not there.
+
+    `profile_columns` are the columns of `profiles`; None leaves them unchecked, as do sql models, whose columns are
+    known when the plan is made.
+    """
+    where = f"syncs.{name}"
+    if sync.destination not in destinations:
+        raise SpecError.unknown("destination", sync.destination, destinations, where=f"{where}.destination")
+    if isinstance(sync.model, AudienceModel) and sync.model.audience not in (known := set(audiences)):
+        raise SpecError.unknown("audience", sync.model.audience, known, where=f"{where}.model.audience")
+    if not isinstance(sync.model, SqlModel) and profile_columns is not None:
+        columns = set(profile_columns)
+        for field, spec in sync.mapping.items():
+            if spec.column is not None and spec.column not in columns:
+                raise SpecError.unknown("trait", spec.column, columns, where=f"{where}.mapping.{field}")
+    _check_abilities(name, sync, destinations[sync.destination])
+
+
+def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec) -> None:
+    cls = destination_class(sync.destination, destination)
+    parsed(cls.SyncOptions, sync.options, where=f"syncs.{name}.options")
+    if sync.mode == "mirror" and not can_remove(cls):
+        raise SpecError(
+            f"destination {sync.destination!r} ({destination.type}) cannot remove rows, which mode mirror does",
+            where=f"syncs.{name}.mode",
+            choices=["upsert"],
+        )
+
+
+def can_remove(cls: type) -> bool:
+    """Whether a destination class can take rows away: by key, or by being written whole."""
+    return hasattr(cls, "remove") or bool(getattr(cls, "whole", False))

@@ -1,0 +1,126 @@
+"""From a model's columns to the fields a destination gets, as one Ibis expression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.destinations.spec import FieldSpec, SyncSpec
+from cdp_core.errors import SpecError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+CONTROL = "".join(chr(n) for n in range(1, 32))
+_SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+def column_of(position: int) -> str:
+    """Name of a mapped field's column in a plan: engines fold case and fields may be called `key`."""
+    return f"v{position}"
+
+
+def mapped(name: str, sync: SyncSpec, model: ir.Table) -> ir.Table:
+    """The model as it is sent: key (text), profile_id, one typed column per field (v0, v1, …) and payload (JSON text).
+
+    Raises SpecError for a column the model does not have or whose type cannot be sent.
+    """
+    import ibis
+
+    values = {field: _value(name, field, spec, model) for field, spec in sync.mapping.items()}
+    key = values[sync.key]
+    if not (key.type().is_string() or key.type().is_integer()):
+        raise SpecError(
+            f"the key has the type {key.type()}",
+            where=f"syncs.{name}.key",
+            choices=["text", "integer"],
+            hint="map a column such as profile_id",
+        )
+    has_profile = "profile_id" in model.columns
+    profile = model["profile_id"].cast("string") if has_profile else ibis.null("string")
+    return model.select(
+        key=key.cast("string"),
+        profile_id=profile,
+        payload=payload(values),
+        **{column_of(i): value for i, value in enumerate(values.values())},
+    )
+
+
+def field_types(sync: SyncSpec, rows: ir.Table) -> dict[str, str]:
+    """The type of every field, in the words of `Delivery`."""
+    kinds = (rows[column_of(i)].type() for i in range(len(sync.mapping)))
+    return {f: "timestamp" if k.is_timestamp() else str(k).lstrip("!") for f, k in zip(sync.mapping, kinds, strict=True)}
+
+
+def payload(values: dict[str, ir.Value]) -> ir.StringValue:
+    """A row as the text of one JSON object, fields in the order of the mapping, absent values as null."""
+    import json
+
+    import ibis
+
+    pairs = [
+        ibis.literal(json.dumps(field, ensure_ascii=False) + ":") + ibis.coalesce(json_value(value), ibis.literal("null"))
+        for field, value in values.items()
+    ]
+    return ibis.literal("{") + ibis.literal(",").join(pairs) + ibis.literal("}")
+
+
+def json_value(value: Any) -> ir.StringValue:
+    """A column as JSON text; null stays null, and numbers that JSON cannot write (NaN, infinity) become null."""
+    import ibis
+
+    kind = value.type()
+    if kind.is_boolean():
+        return value.ifelse("true", "false")
+    if kind.is_floating():
+        return (value.isnan() | value.isinf()).ifelse(ibis.null("string"), value.cast("string"))
+    if kind.is_numeric():
+        return value.cast("string")
+    if kind.is_timestamp():
+        return ibis.literal('"') + value.cast("string").replace(" ", "T") + ibis.literal('Z"')
+    if kind.is_array():
+        items = value.map(lambda item: ibis.coalesce(_json_string(item), ibis.literal("null")))
+        return ibis.literal("[") + items.join(",") + ibis.literal("]")
+    return _json_string(value.cast("string"))
+
+
+def _json_string(text: Any) -> Any:
+    """RFC 8259: quotation mark, backslash and U+0000 to U+001F must be escaped."""
+    import ibis
+
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    for char in CONTROL:
+        escaped = escaped.replace(char, _SHORT.get(char, f"\\u{ord(char):04x}"))
+    escaped = escaped.re_replace(r"\x00", r"\\u0000")
+    special = text.re_search(r'[\x00-\x1f"\\]')
+    return ibis.literal('"') + special.ifelse(escaped, text) + ibis.literal('"')
+
+
+def _value(name: str, field: str, spec: FieldSpec, model: ir.Table) -> Any:
+    import ibis
+
+    where = f"syncs.{name}.mapping.{field}"
+    if spec.column is None:
+        return ibis.null("string") if spec.value is None else _sendable(ibis.literal(spec.value), where)
+    if spec.column not in model.columns:
+        raise SpecError.unknown("column", spec.column, model.columns, where=where)
+    return _sendable(model[spec.column], where)
+
+
+def _sendable(value: Any, where: str) -> Any:
+    """One of the few types that every destination understands."""
+    kind = value.type()
+    if kind.is_timestamp():
+        return value if kind.timezone is None else value.cast("timestamp")
+    if kind.is_array():
+        if kind.value_type.is_nested():
+            raise SpecError("lists of lists or objects cannot be sent", where=where, hint="take it apart in a sql model")
+        return value if kind.value_type.is_string() else value.map(lambda item: item.cast("string"))
+    if kind.is_nested() or kind.is_binary() or kind.is_interval():
+        raise SpecError(f"a column of type {kind} cannot be sent", where=where, hint="take it apart in a sql model")
+    if kind.is_boolean() or kind.is_date() or kind.is_decimal() or kind.is_string():
+        return value
+    if kind.is_floating():
+        return value.cast("float64")
+    if kind.is_integer() and not kind.is_unsigned_integer():
+        return value.cast("int64")
+    return value.cast("decimal(20, 0)") if kind.is_integer() else value.cast("string")

@@ -1,0 +1,199 @@
+"""The plan of a sync: what would be sent, counted and sampled, before anything is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.destinations import ledger as ledgers
+from cdp_core.destinations.base import ReplacesWhole, SupportsPlace, SupportsPresence
+from cdp_core.destinations.diff import SENT, Terms, diff, with_hash
+from cdp_core.destinations.mapping import column_of, field_types, mapped, payload
+from cdp_core.destinations.open import delivery_for
+from cdp_core.destinations.spec import SyncSpec
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.destinations.base import Destination
+    from cdp_core.engine import Engine
+
+SAMPLES = 5
+BRAKE_SHARE = 0.5
+BRAKE_ROWS = 20
+_SHOWN = ("add", "change", "remove", "invalid", "withheld")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncPlan:
+    """What a run of the sync would do. Equal content gives an equal `plan_id`.
+
+    `samples` maps add, change, remove, invalid and withheld to a few rows, each {field: value}; a changed row also has
+    "before" (the fields as they were delivered, where they differ), an invalid or withheld one "reason".
+    `note` says why everything is written again; `brake` why removals need confirmation.
+    `rows` is a scratch table: key, profile_id, operation, row_hash, payload, attempts, n (order of sending) and one
+    typed column per field.
+    """
+
+    plan_id: str
+    sync: str
+    add: int = 0
+    change: int = 0
+    remove: int = 0
+    unchanged: int = 0
+    invalid: int = 0
+    withheld: int = 0
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    note: str | None = None
+    brake: str | None = None
+    rewrite: bool = False
+    lapsed: int = 0
+    fields: dict[str, str] = field(default_factory=dict)
+    rows: ir.Table = field(repr=False)
+    ledger_state: str = field(default="", repr=False)
+
+    @property
+    def due(self) -> int:
+        """Rows that a run would send or remove."""
+        return self.add + self.change + self.remove
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `cdp sync plan --output json` prints."""
+        names = ("plan_id", "sync", "add", "change", "remove", "unchanged", "invalid", "withheld", "samples")
+        return {name: getattr(self, name) for name in (*names, "note", "brake")}
+
+
+def plan_sync(
+    engine: Engine, name: str, sync: SyncSpec, *, model: ir.Table, ledger: ir.Table, destination: Destination
+) -> SyncPlan:
+    """Compare `model` with what the ledger says was delivered, by key, over the mapped fields. Nothing is sent.
+
+    Raises SpecError for a mapping that does not fit the model, DestinationError when the destination must be asked
+    whether its rows are still there and cannot be reached.
+    """
+    rows = mapped(name, sync, model)
+    fields = field_types(sync, rows)
+    delivery = delivery_for(name, sync, destination, fields)
+    own = ledger.filter(ledger.sync == name)
+    before = ledgers.summary(engine, own)
+    present = not isinstance(destination, SupportsPresence) or destination.present(delivery)
+    terms = Terms(
+        place=destination.place(delivery) if isinstance(destination, SupportsPlace) else "",
+        mirror=sync.mode == "mirror",
+        whole=isinstance(destination, ReplacesWhole) and destination.whole,
+        lost=not present,
+        fields=len(fields),
+        key_column=column_of(list(fields).index(sync.key)),
+    )
+    current = with_hash(engine, rows, terms)
+    kept = _kept(engine, diff(current, own, terms), terms, list(fields))
+    counts = _counts(engine, kept)
+    if not terms.whole:
+        counts["unchanged"] = _size(engine, current) - sum(counts.get(o, 0) for o in ("add", "change", "invalid", "withheld"))
+    shown = {name: counts.get(name, 0) for name in ("add", "change", "remove", "unchanged", "invalid", "withheld")}
+    return SyncPlan(
+        plan_id=_plan_id(engine, name, sync, kept, terms),
+        sync=name,
+        **shown,
+        samples=_samples(engine, kept),
+        note=_note(before, terms),
+        brake=_brake(shown, before.delivered),
+        rewrite=terms.whole and terms.lost,
+        lapsed=counts.get("lapse", 0),
+        fields=fields,
+        rows=kept,
+        ledger_state=before.state,
+    )
+
+
+def _kept(engine: Engine, rows: ir.Table, terms: Terms, fields: list[str]) -> ir.Table:
+    """The diff, computed once. Rows that have not changed are left out unless the destination is written whole."""
+    import ibis
+
+    rows = _restored(engine, rows, fields) if terms.whole else rows.filter(rows.operation != "unchanged")
+    last = (rows.operation == "remove").cast("int8")
+    number = ibis.row_number().over(order_by=[last, rows[terms.key_column], rows.key, rows.operation])
+    return engine.keep(rows.mutate(n=number))
+
+
+def _restored(engine: Engine, rows: ir.Table, fields: list[str]) -> ir.Table:
+    """Rows that stay although the model lacks them get their fields back from what was sent last."""
+    values: dict[str, Any] = {}
+    for place, name in enumerate(fields):
+        column = rows[column_of(place)]
+        values[column_of(place)] = (rows.operation == "hold").ifelse(_read(engine, rows, name, column.type()), column)
+    text = payload({name: values[column_of(i)] for i, name in enumerate(fields)})
+    return rows.mutate(payload=(rows.operation == "hold").ifelse(text, rows.payload), **values)
+
+
+def _read(engine: Engine, rows: ir.Table, name: str, kind: Any) -> Any:
+    if kind.is_array():
+        return engine.json_list(engine.json_text(rows.old_payload, name))
+    text = engine.json_text(rows.old_payload, name)
+    if kind.is_timestamp():
+        text = text.replace("T", " ").replace("Z", "")
+    return text if kind.is_string() else text.try_cast(kind)
+
+
+def _counts(engine: Engine, rows: ir.Table) -> dict[str, int]:
+    frame = engine.polars(rows.group_by("operation").aggregate(rows=rows.count()))
+    return dict(zip(frame["operation"].to_list(), frame["rows"].to_list(), strict=True))
+
+
+def _size(engine: Engine, rows: ir.Table) -> int:
+    return int(engine.polars(rows.aggregate(n=rows.count()))["n"][0])
+
+
+def _plan_id(engine: Engine, name: str, sync: SyncSpec, rows: ir.Table, terms: Terms) -> str:
+    """Over the spec and the set of (key, operation, row_hash), whatever order the engine gives them in."""
+    import ibis
+
+    sent = rows.filter(rows.operation.isin(SENT))
+    text = ibis.literal("\n").join([sent.operation, sent.row_hash.fill_null(""), sent.key])
+    digests = engine.polars(sent.select(d=text.hexdigest("md5")))["d"].sort()
+    spec = json.dumps([name, sync.model_dump(mode="json"), terms.place, terms.lost], sort_keys=True)
+    digest = hashlib.sha256(spec.encode())
+    digest.update("".join(digests).encode())
+    return digest.hexdigest()[:16]
+
+
+def _samples(engine: Engine, rows: ir.Table) -> dict[str, list[dict[str, Any]]]:
+    import ibis
+
+    chosen = rows.filter(rows.operation.isin(_SHOWN)).select("operation", "payload", "old_payload", "reason", "n")
+    place = ibis.row_number().over(group_by=chosen.operation, order_by=chosen.n)
+    frame = engine.polars(chosen.mutate(place=place).filter(lambda t: t.place < SAMPLES)).sort("n")
+    samples: dict[str, list[dict[str, Any]]] = {name: [] for name in _SHOWN}
+    for row in frame.iter_rows(named=True):
+        samples[row["operation"]].append(_sample(row))
+    return samples
+
+
+def _sample(row: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(row["payload"] or "{}")
+    if row["operation"] == "change":
+        before = json.loads(row["old_payload"] or "{}")
+        shown["before"] = {k: before.get(k) for k in shown if before.get(k) != shown[k]}
+    if row["reason"]:
+        shown["reason"] = row["reason"]
+    return shown
+
+
+def _note(before: ledgers.Summary, terms: Terms) -> str | None:
+    if terms.lost and before.delivered:
+        return "what was delivered before is not there any more: every row is written again"
+    return None
+
+
+def _brake(counts: dict[str, int], delivered: int) -> str | None:
+    """Why removals need confirmation: the model is empty, or more than half of a real list would go."""
+    left = counts["add"] + counts["change"] + counts["unchanged"]
+    if not counts["remove"]:
+        return None
+    if not left:
+        return f"the model is empty, which would remove all {counts['remove']:,} delivered rows"
+    if counts["remove"] > BRAKE_ROWS and counts["remove"] > BRAKE_SHARE * delivered:
+        return f"{counts['remove']:,} of {delivered:,} delivered rows would be removed"
+    return None

@@ -1,0 +1,121 @@
+"""Consent per profile and category, from `context.consent.categoryPreferences` of the events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cdp_core.operators.values import boolean
+from cdp_core.profiles.facts import source_rank
+from cdp_core.tables import CONSENTS
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.engine import Engine
+
+_PATH = ("consent", "categoryPreferences")
+
+
+def consents(engine: Engine, events: ir.Table, event_profiles: ir.Table, source_order: Sequence[str]) -> ir.Table:
+    """The state of every category that a profile has spoken about, in the shape of the table `consents`.
+
+    1. Who speaks is a device (anonymous_id); in an event without one, the source's record (record_id), else the user.
+    2. Each speaker's latest statement counts, as in Segment's Unify ("latest per device wins").
+    3. A record (a row of a contact list, say) states a decision about the person, not about a device: it supersedes
+       what devices stated before it. What a device states after it stands beside it.
+    4. If what is left agrees, that is the state, granted or denied; if not, it is `conflict`, which grants nothing.
+
+    source and updated_at are those of the newest statement that is left. Latest is by time, arrival, the source's
+    rank and message id, so that the load order does not matter.
+    """
+    spoken = _spoken(engine, events, event_profiles)
+    categories = _categories(engine, spoken)
+    if not categories:
+        return engine.frame(CONSENTS.empty())
+    rows = engine.keep(_numbered(_statements(engine, spoken, categories), source_order))
+    latest = rows.group_by("profile_id", "category", "speaker", "is_record").agg(
+        seq=rows.seq.max(), granted=rows.granted.argmax(rows.seq)
+    )
+    decided = latest.group_by("profile_id", "category").agg(decided=latest.seq.max(where=latest.is_record))
+    left = latest.left_join(decided, ["profile_id", "category"]).drop("profile_id_right", "category_right")
+    left = left.filter(left.is_record | (left.seq > left.decided.fill_null(0)))
+    states = left.group_by("profile_id", "category").agg(
+        seq=left.seq.max(), grants=left.granted.sum(), speakers=left.count()
+    )
+    return engine.keep(_shaped(states, rows))
+
+
+def _spoken(engine: Engine, events: ir.Table, event_profiles: ir.Table) -> ir.Table:
+    preferences = events.select(
+        "source",
+        "message_id",
+        "anonymous_id",
+        "record_id",
+        "user_id",
+        "received_at",
+        at=events.timestamp.coalesce(events.received_at),
+        preferences=engine.json_text(events.context, *_PATH),
+    )
+    preferences = preferences.filter(preferences.preferences.notnull() & preferences["at"].notnull())
+    links = event_profiles.select("source", "message_id", "profile_id")
+    return engine.keep(preferences.inner_join(links, ["source", "message_id"]))
+
+
+def _categories(engine: Engine, spoken: ir.Table) -> list[str]:
+    """Every category that any distinct set of preferences names."""
+    found = engine.polars(spoken.select("preferences").distinct())["preferences"].to_list()
+    names: set[str] = set()
+    for text in found:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        names |= set(value) if isinstance(value, dict) else set()
+    return sorted(names)
+
+
+def _statements(engine: Engine, spoken: ir.Table, categories: Sequence[str]) -> ir.Table:
+    import ibis
+
+    device = ibis.literal("device ") + spoken.anonymous_id.nullif("")
+    record = ibis.literal("record ") + spoken.source + " " + spoken.record_id.nullif("")
+    user = ibis.literal("user ") + spoken.user_id.nullif("")
+    base = spoken.mutate(
+        speaker=ibis.coalesce(device, record, user, ibis.literal("source ") + spoken.source),
+        is_record=(spoken.anonymous_id.nullif("").isnull() & spoken.record_id.nullif("").notnull()),
+    )
+    keep = ["profile_id", "source", "message_id", "received_at", "at", "speaker", "is_record"]
+    parts = [
+        base.select(
+            *keep,
+            category=ibis.literal(name, "string"),
+            granted=boolean(engine.json_text(base.preferences, name)),
+        )
+        for name in categories
+    ]
+    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return rows.filter(rows.granted.notnull())
+
+
+def _numbered(rows: ir.Table, source_order: Sequence[str]) -> ir.Table:
+    import ibis
+
+    ranked = rows.mutate(
+        order_received=rows.received_at.coalesce(rows["at"]), order_rank=source_rank(rows.source, source_order)
+    )
+    order = [ranked["at"], ranked.order_received, ranked.order_rank, ranked.source, ranked.message_id]
+    number = ibis.row_number().over(group_by=[ranked.profile_id, ranked.category], order_by=order) + 1
+    return ranked.mutate(seq=number, granted=ranked.granted.cast("int64")).drop("order_received", "order_rank")
+
+
+def _shaped(states: ir.Table, rows: ir.Table) -> ir.Table:
+    import ibis
+
+    newest = rows.select("profile_id", "category", "seq", "source", updated_at=rows["at"])
+    joined = states.inner_join(newest, ["profile_id", "category", "seq"])
+    state = ibis.cases(
+        (joined.grants == joined.speakers, "granted"), (joined.grants == 0, "denied"), else_="conflict"
+    )
+    return joined.select("profile_id", "category", state=state, source=joined.source, updated_at=joined.updated_at)

@@ -1,0 +1,269 @@
+"""Rows to events: the mapping of cdp.yaml, applied to whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cdp_core.engine import json_lines
+from cdp_core.errors import SpecError
+from cdp_core.sources.base import LINE
+from cdp_core.sources.spec import EVENT_IDENTIFIERS, ColumnValue, ConstantValue, MapSpec
+from cdp_core.sources.times import time_columns
+from cdp_core.sources.values import as_text, json_object, kind_of, member, quoted
+
+if TYPE_CHECKING:
+    from cdp_core.engine import Staging
+
+EVENT_COLUMNS = (
+    "source", "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id", "timestamp",
+    "original_timestamp", "sent_at", "received_at", "properties", "traits", "context", "record_id", "row_key",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One trait or property: where it comes from and its type (None: the column's own)."""
+
+    name: str
+    column: str | None
+    kind: str | None = None
+    format: str | None = None
+    value: object = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapped:
+    """Events (columns of tables.EVENTS without run_id) beside `_rule`, `_field`, `_said`: null where a row is sound."""
+
+    frame: pl.DataFrame
+
+
+def check_columns(source: str, spec: MapSpec, columns: list[str]) -> None:
+    """Raises SpecError when the mapping names a column that is not there."""
+    for column, place in spec.used().items():
+        if column not in columns:
+            error = SpecError.unknown("column", column, columns, where=f"sources.{source}.{place}")
+            raise error
+
+
+def targets(spec: MapSpec, columns: list[str]) -> dict[str, list[Target]]:
+    """Traits and properties of a mapping; without any, every column that is not otherwise used."""
+    if spec.traits is None and spec.properties is None:
+        used = spec.used()
+        bucket = "traits" if spec.type in ("identify", "group") else "properties"
+        taken = [Target(name=c, column=c) for c in columns if c not in used and c != LINE]
+        return {"traits": [], "properties": [], bucket: taken}
+    return {bucket: [_target(n, v) for n, v in (getattr(spec, bucket) or {}).items()] for bucket in ("traits", "properties")}
+
+
+def _target(name: str, value: ColumnValue | ConstantValue) -> Target:
+    if isinstance(value, ConstantValue):
+        return Target(name=name, column=None, value=value.value)
+    return Target(name=name, column=value.column, kind=value.type, format=value.format)
+
+
+def map_rows(
+    rows: pl.DataFrame, kinds: Mapping[str, str], spec: MapSpec, *, source: str, at: datetime, staging: Staging
+) -> pl.DataFrame:
+    """Events, one per row and in the same order: columns of tables.EVENTS without run_id, and `_rule`, `_field`,
+    `_said` (null where the row is sound).
+
+    `kinds` are the types of text columns that declare none; `at` is the time of rows without a time column.
+    Raises SpecError when the mapping names a column that is not there.
+    """
+    columns = [c for c in rows.columns if c != LINE]
+    check_columns(source, spec, columns)
+    buckets = targets(spec, columns)
+    typed, faults = _declared(rows, spec, buckets, staging)
+    frame = rows.hstack(typed) if typed.width else rows
+    schema = dict(rows.schema)
+    frame = frame.with_columns(_events(spec, buckets, kinds, schema, frame, at, source))
+    hashes = json_lines.md5(staging, rows.select(_hashed(spec, buckets, schema)))
+    frame = frame.with_columns(_ids(spec, hashes, schema))
+    faults += _missing(spec, schema)
+    verdict = [pl.when(bad).then(pl.lit(text)) for bad, _, _, text in faults]
+    first = {"_rule": 1, "_field": 2}
+    return frame.with_columns(
+        *(pl.coalesce([pl.when(f[0]).then(pl.lit(f[position], pl.String)) for f in faults]).alias(name) for name, position in first.items()),
+        pl.concat_str(verdict, separator="; ", ignore_nulls=True).alias("_said"),
+    ).select(*EVENT_COLUMNS, "_rule", "_field", "_said")
+
+
+Fault = tuple[pl.Expr, str, str, str]
+
+
+def _declared(
+    rows: pl.DataFrame, spec: MapSpec, buckets: Mapping[str, list[Target]], staging: Staging
+) -> tuple[pl.DataFrame, list[Fault]]:
+    """Columns of declared types (named `_bucket.name`) and times (`_time`, …), and where a value does not fit."""
+    faults: list[Fault] = []
+    times: dict[str, tuple[str, str | None]] = {}
+    for name in ("time", "received_at", "sent_at"):
+        if column := getattr(spec, name):
+            times[f"_{name}"] = (column, spec.time_format if name == "time" else None)
+            said = f"column {column!r} holds no time" if name != "time" else f"column {column!r} is blank or holds no time"
+            given = pl.col(column).is_not_null() if name != "time" else pl.lit(True)
+            faults.append((given & pl.col(f"_{name}").is_null(), "map.time", column, said))
+    casts: list[pl.Expr] = []
+    texts: dict[str, str] = {}
+    for bucket, wanted in buckets.items():
+        for target in wanted:
+            if target.kind is None or target.column is None:
+                continue
+            name, column, dtype = f"_{bucket}.{target.name}", target.column, rows.schema[target.column]
+            rule = "map.time" if target.kind in ("date", "datetime") else "map.type"
+            said = f"column {column!r} holds a value that is no {target.kind}"
+            faults.append((pl.col(column).is_not_null() & pl.col(name).is_null(), rule, column, said))
+            if target.kind in ("date", "datetime"):
+                times[name] = (column, target.format)
+            elif target.kind == "json" and dtype == pl.String:
+                texts[name] = column
+            else:
+                casts.append(_cast(pl.col(column), dtype, target.kind).alias(name))
+    found = time_columns(rows, times, spec.timezone, staging)
+    for bucket, wanted in buckets.items():
+        dates = [f"_{bucket}.{t.name}" for t in wanted if t.kind == "date"]
+        found = found.with_columns(pl.col(d).dt.date() for d in dates if d in found.columns)
+    if texts:
+        source = rows.select(pl.col(c).alias(n) for n, c in texts.items())
+        sound = json_lines.valid(staging, source)
+        found = found.hstack([source[n].zip_with(sound[n].fill_null(False), pl.Series([None], dtype=pl.String).new_from_index(0, rows.height)) for n in texts])
+    return found.hstack(rows.select(casts)) if casts else found, faults
+
+
+def _cast(column: pl.Expr, dtype: pl.DataType, kind: str) -> pl.Expr:
+    """Exact or null: nothing is rounded and nothing guessed."""
+    text = as_text(column, dtype).str.strip_chars()
+    if kind == "string":
+        return as_text(column, dtype)
+    if kind == "integer":
+        plain = text.str.replace(r"\.0+$", "")
+        return pl.when(plain.str.contains(r"^[+-]?[0-9]+$")).then(plain.str.replace(r"^\+", "").cast(pl.Int64, strict=False))
+    if kind == "number":
+        number = text.cast(pl.Float64, strict=False)
+        return pl.when(number.is_finite() & text.str.contains("[0-9]")).then(number)
+    if kind == "boolean":
+        yes, no = (text.str.to_lowercase().is_in(words) for words in (["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]))
+        return pl.when(yes).then(True).when(no).then(False)
+    return text
+
+
+def _events(
+    spec: MapSpec, buckets: Mapping[str, list[Target]], kinds: Mapping[str, str], schema: Mapping[str, pl.DataType],
+    frame: pl.DataFrame, at: datetime, source: str,
+) -> list[pl.Expr]:  # fmt: skip
+    def text(column: str | None) -> pl.Expr:
+        return as_text(pl.col(column), schema[column]).str.strip_chars() if column else pl.lit(None, pl.String)
+
+    time = pl.col("_time") if spec.time else pl.lit(at, pl.Datetime("us"))
+    received = pl.coalesce("_received_at", time) if spec.received_at else time
+    sent = pl.col("_sent_at") if spec.sent_at else pl.lit(None, pl.Datetime("us"))
+    stamp = pl.coalesce(received - (sent - time), time) if spec.sent_at and spec.received_at else time
+    return [
+        pl.lit(source).alias("source"),
+        pl.lit(spec.type).alias("type"),
+        pl.lit(spec.event, pl.String).alias("event"),
+        *(text(spec.identifiers.get(name)).alias(name) for name in EVENT_IDENTIFIERS),
+        stamp.alias("timestamp"),
+        time.alias("original_timestamp"),
+        sent.alias("sent_at"),
+        received.alias("received_at"),
+        *(json_object([_member(bucket, t, kinds, frame.schema) for t in wanted]).alias(bucket) for bucket, wanted in buckets.items()),
+        _context(spec, schema).alias("context"),
+        (text(spec.record) if spec.record else _joined(spec, schema)).alias("record_id"),
+    ]
+
+
+def _member(bucket: str, target: Target, kinds: Mapping[str, str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    if target.column is None:
+        import json
+
+        return pl.lit(f"{quoted(target.name)}:{json.dumps(target.value)}" if target.value is not None else None, pl.String)
+    if target.kind is not None:
+        name = f"_{bucket}.{target.name}"
+        return member(target.name, pl.col(name), target.kind, schema[name])
+    dtype = schema[target.column]
+    kind = kinds.get(target.column) or kind_of(dtype)
+    column = pl.col(target.column)
+    if kind == "number" and dtype == pl.String:
+        column, dtype = column.cast(pl.Float64, strict=False), pl.Float64()
+    return member(target.name, column, kind, dtype)
+
+
+def _context(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """`externalIds` for identifiers that are no event column and `consent.categoryPreferences`, as Segment has them."""
+    ids = []
+    for name, column in spec.identifiers.items():
+        if name not in EVENT_IDENTIFIERS:
+            value = member("id", as_text(pl.col(column), schema[column]).str.strip_chars(), "string", pl.String())
+            ids.append(pl.concat_str(pl.lit("{"), value, pl.lit(f',"type":{quoted(name)},"collection":"users","encoding":"none"}}')))
+    parts = []
+    if ids:
+        inner = pl.concat_str(ids, separator=",", ignore_nulls=True)
+        parts.append(pl.when(inner != "").then(pl.concat_str(pl.lit('"externalIds":['), inner, pl.lit("]"))))
+    if spec.consent:
+        inner = json_object([
+            member(category, _cast(pl.col(column), schema[column], "boolean"), "boolean", pl.Boolean())
+            for category, column in spec.consent.items()
+        ])
+        parts.append(pl.concat_str(pl.lit('"consent":{"categoryPreferences":'), inner, pl.lit("}")))
+    return json_object(parts)
+
+
+def _joined(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    if not spec.key:
+        return pl.lit(None, pl.String)
+    return pl.concat_str([as_text(pl.col(c), schema[c]).str.strip_chars().fill_null("") for c in spec.key], separator="|")
+
+
+def _measured(name: str, column: pl.Expr) -> pl.Expr:
+    """`name=length:value`: no two rows give the same text unless their values are the same. Null for null."""
+    return pl.concat_str(pl.lit(f"{name}="), column.str.len_bytes().cast(pl.String), pl.lit(":"), column)
+
+
+def _hashed(spec: MapSpec, buckets: Mapping[str, list[Target]], schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """Texts whose hashes make the message id: the key, and everything that the mapping takes from the row.
+
+    Values count as the source spells them, so that a column whose type widens gives no new events; so do the names
+    and types that the mapping gives them, so that an edited mapping does.
+    """
+    def text(column: str) -> pl.Expr:
+        return as_text(pl.col(column), schema[column])
+
+    content = {f"time:{spec.time_format}:{spec.timezone}": spec.time, "received_at": spec.received_at, "sent_at": spec.sent_at}
+    content |= {f"identifiers.{n}": c for n, c in spec.identifiers.items()} | {f"consent.{n}": c for n, c in spec.consent.items()}
+    content |= {"record": spec.record}
+    constants = f"{spec.type}|{spec.event}"
+    for bucket, wanted in buckets.items():
+        content |= {f"{bucket}.{t.name}:{t.kind}:{t.format}": t.column for t in wanted}
+        constants += "".join(f"|{bucket}.{t.name}={t.value!r}" for t in sorted(wanted, key=lambda t: t.name) if t.column is None)
+    parts = [_measured(name, text(column)) for name, column in sorted(content.items()) if column]
+    whole = pl.concat_str([pl.lit(constants), *parts], separator="|", ignore_nulls=True)
+    key = [_measured(column, text(column)) for column in spec.key] or [whole]
+    return [pl.concat_str(key, separator="|", ignore_nulls=True).alias("key"), whole.alias("content")]
+
+
+def _ids(spec: MapSpec, hashes: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    key = pl.concat_str(pl.lit("k"), pl.lit(hashes["key"]).str.slice(0, 16))
+    made = pl.concat_str(key, pl.lit("-"), pl.lit(hashes["content"]).str.slice(0, 16))
+    if spec.message_id:
+        made = pl.coalesce(as_text(pl.col(spec.message_id), schema[spec.message_id]).str.strip_chars(), made)
+    return [made.alias("message_id"), (key if spec.key else pl.lit(None, pl.String)).alias("row_key")]
+
+
+def _missing(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> list[Fault]:
+    faults: list[Fault] = []
+    if spec.key:
+        blank = pl.all_horizontal(pl.col(c).is_null() for c in spec.key)
+        faults.append((blank, "map.key", ",".join(spec.key), f"the key ({', '.join(spec.key)}) is blank"))
+    if spec.identifiers:
+        none = pl.all_horizontal(pl.col(c).is_null() for c in spec.identifiers.values())
+    else:
+        none = pl.lit(True)
+    faults.append((none, "spec.no_identifier", ",".join(spec.identifiers.values()), "the row has no identifier"))
+    return faults

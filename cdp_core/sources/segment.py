@@ -1,0 +1,163 @@
+"""Archives of Segment-spec events: NDJSON or JSON arrays, also bodies of the batch call, gzip or not.
+
+Rules of the Segment spec: `timestamp = receivedAt − (sentAt − originalTimestamp)`; `context` and `integrations` of a
+batch go into each of its events; traits may stand in `context.traits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from cdp_core.engine import json_lines
+from cdp_core.sources.base import REJECT_SCHEMA, SourceBatch, SourceContext
+from cdp_core.sources.json_text import described, judge, values
+from cdp_core.sources.parts import find_files, fresh_parts
+from cdp_core.sources.text import BrokenFile
+from cdp_core.sources.values import not_blank
+
+TYPES = ("identify", "track", "group", "page", "screen", "alias")
+TEXTS = {
+    "type": "type", "event": "event", "name": "name", "userId": "user_id", "anonymousId": "anonymous_id",
+    "groupId": "group_id", "previousId": "previous_id", "messageId": "message_id", "timestamp": "timestamp",
+    "originalTimestamp": "original_timestamp", "sentAt": "sent_at", "receivedAt": "received_at",
+}  # fmt: skip
+OBJECTS = ("properties", "traits", "context", "integrations")
+TIMES = ("timestamp", "original_timestamp", "sent_at", "received_at")
+FIELDS = {**dict.fromkeys(TEXTS, "text"), **dict.fromkeys((*OBJECTS, "batch"), "json")}
+
+
+class SegmentOptions(BaseModel):
+    """Where the archives are.
+
+    >>> SegmentOptions(path="archive/*.ndjson.gz").encoding is None
+    True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(description="A file, or a pattern such as data/web/*.ndjson.gz, relative to the workspace")
+    encoding: str | None = Field(None, description="Default: detected among UTF-8, UTF-16 and cp1252")
+
+
+class SegmentSource:
+    """Events of archives. Rows have the event columns of tables.EVENTS, `_payload` (the original) and `_line`."""
+
+    Options: ClassVar[type[BaseModel]] = SegmentOptions
+    gives: ClassVar[Literal["rows", "events"]] = "events"
+
+    def __init__(self, options: SegmentOptions, context: SourceContext) -> None:
+        self.options = options
+        self.context = context
+
+    def read(self, state: pl.DataFrame) -> Iterator[SourceBatch]:
+        files = find_files(self.context, self.options.path)
+        yield from fresh_parts(self.context, files, state, self._batches)
+
+    def _batches(self, path: Path, part: str, fingerprint: str, modified: datetime) -> Iterator[SourceBatch]:
+        try:
+            for frame in values(path, self.options.encoding):
+                rows, bad = self._events(frame)
+                yield SourceBatch(
+                    part=part, fingerprint=fingerprint, modified=modified, rows=rows, rejects=bad.select(list(REJECT_SCHEMA))
+                )
+        except BrokenFile as error:
+            raise self.context.fail(f"{part} is damaged: {error}", hint="replace the file") from None
+        except OSError as error:
+            raise self.context.fail(f"{part} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+    def _events(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        staging = self.context.staging
+        sound, bad = judge(staging, frame, FIELDS)
+        bodies = sound.filter(pl.col("batch").str.starts_with("[") & pl.col("type").is_null())
+        if bodies.height:
+            sound = sound.filter(~(pl.col("batch").str.starts_with("[") & pl.col("type").is_null()).fill_null(False))
+            more, worse = self._unpacked(bodies)
+            sound, bad = pl.concat([sound, more], how="diagonal"), pl.concat([bad, worse])
+        named = sound.rename(TEXTS)
+        named = named.with_columns(not_blank(pl.col(c)) for c in TEXTS.values())
+        return self._finished(named.rename({"_text": "_payload"}), bad)
+
+    def _unpacked(self, bodies: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        outer = bodies.select("_line", "batch", **{f"_{c}": c for c in ("context", "integrations", "sentAt", "receivedAt")})
+        staging = self.context.staging
+        items = json_lines.elements(staging, outer, "batch").rename({"batch": "_text"})
+        empty = outer.filter(~pl.col("_line").is_in(items["_line"].implode()))
+        sound, bad = judge(staging, items, FIELDS)
+        for column in ("context", "integrations"):
+            sound = sound.with_columns(json_lines.merge(staging, sound.select(f"_{column}", column)).alias(column))
+        sound = sound.with_columns(pl.coalesce(c, f"_{c}").alias(c) for c in ("sentAt", "receivedAt"))
+        nothing = described(empty.select("_line", _text="batch", _rule=pl.lit("parse.empty_batch")))
+        return sound.drop("_context", "_integrations", "_sentAt", "_receivedAt"), pl.concat([bad, nothing])
+
+    def _finished(self, named: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        staging = self.context.staging
+        inner = json_lines.parse(staging, named["context"], {"traits": "json", "externalIds": "json"})
+        times = json_lines.utc_times(staging, named.select(TIMES))
+        spare = named.filter(pl.col("message_id").is_null())["_payload"]
+        hashes = pl.DataFrame({"_payload": spare, "_md5": json_lines.md5(staging, spare.to_frame())["_payload"]}).unique()
+        rule, column = _verdict()
+        both = pl.DataFrame({"a": inner["traits"], "b": named["traits"]})
+        traits = json_lines.merge(staging, both) if both.drop_nulls().height else pl.select(pl.coalesce(both["a"], both["b"])).to_series()
+        frame = named.with_columns(
+            pl.col("type").str.to_lowercase(),
+            event=pl.coalesce("event", "name"), _external=inner["externalIds"],
+            **{f"_{c}": c for c in TIMES}, traits=traits,
+        ).with_columns(times)  # fmt: skip
+        frame = frame.join(hashes, on="_payload", how="left").with_columns(pl.coalesce("message_id", "_md5").alias("message_id"))
+        frame = frame.with_columns(
+            timestamp=_timestamp(), **{f"_{c}": pl.col(f"_{c}").is_not_null() & pl.col(c).is_null() for c in TIMES}
+        ).with_columns(
+            received_at=pl.coalesce("received_at", "timestamp"), _rule=rule, _field=column
+        )
+        wrong = frame.filter(pl.col("_rule").is_not_null()).select(
+            "_line", payload="_payload", rule="_rule", field="_field",
+            description=pl.format("line {}: {}", "_line", pl.col("_rule").replace_strict(SAID)),
+        )  # fmt: skip
+        good = frame.filter(pl.col("_rule").is_null()).select(*COLUMNS, "_payload", "_line")
+        return good, pl.concat([bad.select(wrong.columns), wrong])
+
+
+COLUMNS = (
+    "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id", "timestamp",
+    "original_timestamp", "sent_at", "received_at", "properties", "traits", "context",
+)  # fmt: skip
+SAID = {
+    "spec.type": f"`type` is none of {', '.join(TYPES)}",
+    "spec.event": "a track event has no name in `event`",
+    "spec.object": "it is no JSON object",
+    "spec.no_identifier": "neither userId nor anonymousId nor any other identifier",
+    "map.time": "a time is missing or is none",
+}
+
+
+def _timestamp() -> pl.Expr:
+    corrected = pl.col("received_at") - (pl.col("sent_at") - pl.col("original_timestamp"))
+    return pl.coalesce(corrected, "timestamp", "original_timestamp", "received_at", "sent_at")
+
+
+def _verdict() -> tuple[Any, Any]:
+    """The first rule that an event breaks, and the field."""
+    no_object = {c: pl.col(c).is_not_null() & ~pl.col(c).str.starts_with("{") for c in ("properties", "traits", "context")}
+    anonymous = pl.all_horizontal(pl.col(c).is_null() for c in ("user_id", "anonymous_id"))
+    external = pl.col("_external").is_null() | ~pl.col("_external").str.contains('"id"')
+    grouped = (pl.col("type") == "group") & pl.col("group_id").is_not_null()
+    rules: list[tuple[pl.Expr, str, str]] = [
+        (~pl.col("type").is_in(TYPES).fill_null(False), "spec.type", "type"),
+        ((pl.col("type") == "track") & pl.col("event").is_null(), "spec.event", "event"),
+        *((bad, "spec.object", c) for c, bad in no_object.items()),
+        *((pl.col(f"_{c}"), "map.time", c) for c in TIMES),
+        (pl.col("timestamp").is_null() | ~pl.col("timestamp").dt.year().is_between(1, 9999), "map.time", "timestamp"),
+        (anonymous & external & ~grouped, "spec.no_identifier", "userId"),
+    ]
+    rule: Any = pl.lit(None, pl.String)
+    column: Any = pl.lit(None, pl.String)
+    for bad, name, place in reversed(rules):
+        rule = pl.when(bad).then(pl.lit(name)).otherwise(rule)
+        column = pl.when(bad).then(pl.lit(place)).otherwise(column)
+    return rule, column

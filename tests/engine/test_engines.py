@@ -1,0 +1,153 @@
+"""What a stage may ask of an engine means the same on every engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cdp_core import tables
+from cdp_core.engine import Engine, EngineSpec, Staging, open_engine
+from cdp_core.errors import SpecError
+
+EVENTS = pl.DataFrame(
+    {
+        "source": ["a", "a", "b"],
+        "message_id": ["1", "2", "1"],
+        "timestamp": [datetime(1998, 1, 1, 12, 30, 15, 123456)] * 3,
+        "properties": ['{"a b":{"c":"x"},"l":["p","q"],"n":null,"t":7.0}', "{}", None],
+    }
+)
+
+
+def test_every_canonical_table_is_there_and_typed(engine: Engine) -> None:
+    for table in tables.CANONICAL.values():
+        found = engine.polars(engine.table(table.name).limit(0))
+        assert dict(found.schema) == dict(table.polars_schema()), table.name
+
+
+def test_json_text_and_lists(engine: Engine) -> None:
+    engine.append("events", engine.frame(EVENTS))
+    events = engine.table("events")
+    text = events.properties
+    rows = engine.polars(
+        events.select(
+            "source",
+            "message_id",
+            deep=engine.json_text(text, "a b", "c"),
+            null=engine.json_text(text, "n"),
+            number=engine.json_text(text, "t"),
+            absent=engine.json_text(text, "zz"),
+            items=engine.json_list(engine.json_text(text, "l")),
+            timestamp=events.timestamp,
+        ).order_by(["source", "message_id"])
+    )
+    assert rows["deep"].to_list() == ["x", None, None]
+    assert rows["null"].to_list() == [None, None, None]
+    assert rows["number"].to_list() == ["7.0", None, None]
+    assert rows["absent"].to_list() == [None, None, None]
+    assert rows["items"].to_list() == [["p", "q"], None, None]
+    assert rows["timestamp"][0] == datetime(1998, 1, 1, 12, 30, 15, 123456)
+
+
+def test_upsert_replaces_by_key_and_adds(engine: Engine) -> None:
+    engine.append("events", engine.frame(EVENTS))
+    change = pl.DataFrame({"source": ["a", "c"], "message_id": ["2", "9"], "type": ["page", "track"]})
+    engine.upsert("events", engine.frame(change), ("source", "message_id"))
+    events = engine.table("events")
+    rows = engine.polars(events.select("source", "message_id", "type").order_by(["source", "message_id"]))
+    assert rows.rows() == [("a", "1", None), ("a", "2", "page"), ("b", "1", None), ("c", "9", "track")]
+
+
+def test_a_failed_transaction_publishes_nothing(engine: Engine) -> None:
+    engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ["x"], "spent": [1.5]})))
+    before = engine.snapshot()
+    with pytest.raises(KeyError), engine.transaction():
+        engine.append("events", engine.frame(EVENTS))
+        engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ["y"]})))
+        raise KeyError
+    assert engine.snapshot() == before
+    assert engine.polars(engine.table("events").count().as_table()).item() == 0
+    assert engine.polars(engine.table("profiles"))["profile_id"].to_list() == ["x"]
+
+
+def test_sql_sees_scratch_tables_in_place_of_published_ones(engine: Engine) -> None:
+    engine.append("events", engine.frame(EVENTS))
+    scratch = engine.keep(engine.table("events").filter(lambda t: t.source == "a"))
+    rows = engine.sql("WITH e AS (SELECT * FROM events) SELECT count(*) AS n FROM e", {"events": scratch})
+    assert engine.polars(rows).item() == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["DROP TABLE events", "SELECT 1; SELECT 2", "SELEC 1", "SELECT * FROM read_csv('/etc/passwd')", "COPY (SELECT 1) TO 'x'"],
+)
+def test_queries_of_users_only_read_tables(lake: Engine, query: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        lake.query(query)
+    assert "\n" not in str(caught.value)
+
+
+def test_staging_goes_both_ways(engine: Engine, tmp_path: Path) -> None:
+    engine.append("events", engine.frame(EVENTS))
+    staging = Staging(tmp_path / "batch.duckdb")
+    staging.append("rows", pl.DataFrame({"a": [1, 2]}))
+    engine.copy_into(staging, "known", engine.table("events").select("source", "message_id"))
+    assert set(staging.names()) == {"rows", "known"}
+    with engine.attach(staging) as staged:
+        assert engine.polars(staged("known").count().as_table()).item() == 3
+    staging.discard()
+    assert not staging.path.exists()
+
+
+def test_a_reader_in_another_process_never_sees_half_a_transaction(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path, EngineSpec())
+    engine.ensure_tables()
+    script = (
+        "import sys, pathlib, time\n"
+        "from cdp_core.engine import EngineSpec, open_engine\n"
+        "e = open_engine(pathlib.Path(sys.argv[1]), EngineSpec()); seen = set(); end = time.time() + 4\n"
+        "print('ready', flush=True)\n"
+        "while time.time() < end:\n"
+        "    q = 'SELECT (SELECT count(*) FROM profiles) a, (SELECT count(*) FROM consents) b'\n"
+        "    seen.add(e.polars(e.sql(q)).row(0))\n"
+        "print(sorted(seen))\n"
+    )
+    reader = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "ready\n"
+    for size in range(1, 40):
+        ids = [f"p{n}" for n in range(size)]
+        with engine.transaction():
+            engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ids})))
+            engine.replace("consents", engine.frame(pl.DataFrame({"profile_id": ids})))
+    out, _ = reader.communicate(timeout=30)
+    pairs = eval(out)  # noqa: S307
+    assert reader.returncode == 0
+    assert len(pairs) > 1
+    assert all(a == b for a, b in pairs)
+    engine.close()
+
+
+def test_the_lake_opens_after_the_folder_was_moved(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    engine = open_engine(first, EngineSpec())
+    engine.ensure_tables()
+    engine.append("events", engine.frame(EVENTS))
+    engine.close()
+    first.rename(tmp_path / "second")
+    engine = open_engine(tmp_path / "second", EngineSpec())
+    assert engine.polars(engine.table("events").count().as_table()).item() == 3
+    engine.close()
+
+
+def test_maintenance_keeps_the_newest_rows(lake: Engine) -> None:
+    for _ in range(3):
+        lake.append("events", lake.frame(EVENTS))
+    lake.maintain()
+    assert lake.polars(lake.table("events").count().as_table()).item() == 9
