@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cdp_core.errors import SpecError
 
@@ -115,5 +115,18 @@ def _checked(text: str) -> str:
     return text
 
 
-Cron: Any = Annotated[str, AfterValidator(_checked)]
+Cron = Annotated[str, AfterValidator(_checked)]
 """A pydantic type: a text that cron accepts."""
+
+
+class ScheduleSpec(BaseModel):
+    """The `schedule:` block of cdp.yaml: when `cdp run` runs. A sync has a `schedule` of its own.
+
+    >>> ScheduleSpec(run="*/15 * * * *").run
+    '*/15 * * * *'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: Cron | None = Field(None, description="Five cron fields, UTC, such as '*/15 * * * *'")
+    sync: bool = Field(False, description="Send every sync after each run, whether or not it has its own schedule")

@@ -184,6 +184,4 @@ RUNS = _define(
     "run_id kind started_at:t finished_at:t status error stages snapshot_id:i",
 )
 
-CANONICAL: dict[str, Table] = {
-    table.name: table for table in list(globals().values()) if isinstance(table, Table)
-}
+CANONICAL: dict[str, Table] = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}

@@ -73,7 +73,9 @@ class Server:
         command = [str(self.programs / program), *map(str, arguments)]
         if self.account:
             command = ["runuser", "-u", self.account, "--", *command]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/", timeout=120)
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/", timeout=120
+        )
         assert done.returncode == 0, done.stderr
 
 
@@ -120,4 +122,3 @@ def _exists(account: str) -> bool:
     except KeyError:
         return False
     return True
-

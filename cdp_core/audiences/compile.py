@@ -68,9 +68,7 @@ class Marked:
     `table` is profiles with these columns; `holds(condition)` is a condition over that table.
     """
 
-    def __init__(
-        self, engine: Engine, conditions: Sequence[Condition], tables: AudienceTables, now: datetime
-    ) -> None:
+    def __init__(self, engine: Engine, conditions: Sequence[Condition], tables: AudienceTables, now: datetime) -> None:
         self._engine = engine
         self._tables = tables
         self._now = now
@@ -175,7 +173,8 @@ class Marked:
             return None
         rows = self._tables.consents
         flags = {
-            self._mark(c): ((rows.category == c.consent) & (rows.state == c.equals)).fill_null(False).any() for c in mine
+            self._mark(c): ((rows.category == c.consent) & (rows.state == c.equals)).fill_null(False).any()
+            for c in mine
         }
         return rows.group_by("profile_id").agg(**flags)
 

@@ -34,9 +34,9 @@ class EventCondition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event: str = Field(min_length=1)
-    at_least: int | None = Field(None, ge=1, strict=True)
-    at_most: int | None = Field(None, ge=0, strict=True)
-    exactly: int | None = Field(None, ge=0, strict=True)
+    at_least: int | None = Field(default=None, ge=1, strict=True)
+    at_most: int | None = Field(default=None, ge=0, strict=True)
+    exactly: int | None = Field(default=None, ge=0, strict=True)
     window: Window | None = None
     where: Where = Field(default_factory=dict)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from cdp_core.audiences.spec import AudienceSpec
+from cdp_core.cron import ScheduleSpec
 from cdp_core.destinations.spec import DestinationSpec, SyncSpec
 from cdp_core.engine.spec import EngineSpec
 from cdp_core.identity.spec import IdentitySpec
-from cdp_core.profiles.spec import TraitSpec
+from cdp_core.profiles.spec import COMPUTED, TraitSpec
 from cdp_core.sources.spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ class Config(BaseModel):
     audiences: dict[str, AudienceSpec] = Field(default_factory=dict, description="Sets of profiles by rule")
     destinations: dict[str, DestinationSpec] = Field(default_factory=dict, description="Where data goes")
     syncs: dict[str, SyncSpec] = Field(default_factory=dict, description="What is sent where")
+    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec, description="When 'cdp run' runs by itself")
     engine: EngineSpec = Field(default_factory=EngineSpec, description="Where tables are kept and computed")
 
     _merged: Merged | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _one_region(self) -> Config:
+        """The workspace's country is identity's too, unless that names its own."""
+        if "region" not in self.identity.model_fields_set:
+            self.__dict__["identity"] = self.identity.model_copy(update={"region": self.region})
+        return self
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -83,11 +91,14 @@ class Config(BaseModel):
         }
 
 
-def _words(definition: Mapping[str, Any]) -> str:
+def _words(definition: dict[str, Any]) -> str:
     if "sql" in definition:
         return "SQL"
-    parts = [f"{key.replace('_', ' ')} {_short(value)}" for key, value in definition.items()]
-    return ", ".join(parts) or "pick latest"
+    if any(key in definition for key in COMPUTED):
+        return ", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in definition.items())
+    picked = str(definition.get("pick", "latest")).replace("_", " ")
+    sources = definition.get("sources")
+    return f"{picked} of {', '.join(sources)}" if sources else picked
 
 
 def _short(value: Any) -> str:

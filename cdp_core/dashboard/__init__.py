@@ -1,9 +1,5 @@
 """The dashboard: Streamlit pages over one workspace.
 
-A page is `page(ws)`, which draws; what it draws is computed by plain functions in `views/`. Pages use the public API
-of `cdp_core` only. `main(folder)` is the whole application; `app.py` calls it.
+A page is `page(ws)`, which draws; what it draws is computed by plain functions in `views/`, which know nothing of
+Streamlit. Pages use the public API of `cdp_core` only. `main.main(folder)` is the whole application.
 """
-
-from cdp_core.dashboard.main import main
-
-__all__ = ["main"]

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def stacked_months(frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230) -> alt.Chart:
+def stacked_months(
+    frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230
+) -> alt.Chart:
     """Bars a month, stacked by group, with a tooltip that names the month."""
     import altair as alt
 
@@ -19,7 +21,9 @@ def stacked_months(frame: pl.DataFrame, *, time: str, group: str, value: str, un
         .encode(
             x=alt.X(f"yearmonth({time}):T", title=None, axis=alt.Axis(format="%b %y", labelAngle=0, grid=False)),
             y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            color=alt.Color(f"{group}:N", title=None, legend=alt.Legend(orient="top", direction="horizontal", columns=5)),
+            color=alt.Color(
+                f"{group}:N", title=None, legend=alt.Legend(orient="top", direction="horizontal", columns=5)
+            ),
             tooltip=[
                 alt.Tooltip(f"yearmonth({time}):T", title="Month", format="%B %Y"),
                 alt.Tooltip(f"{group}:N", title=group.capitalize()),
@@ -30,7 +34,9 @@ def stacked_months(frame: pl.DataFrame, *, time: str, group: str, value: str, un
     )
 
 
-def bars(frame: pl.DataFrame, *, name: str, value: str, unit: str, sort: Any = None, height: int = 200) -> alt.LayerChart:
+def bars(
+    frame: pl.DataFrame, *, name: str, value: str, unit: str, sort: Any = None, height: int = 200
+) -> alt.LayerChart:
     """Horizontal bars with the number at their end."""
     import altair as alt
 
@@ -43,7 +49,9 @@ def bars(frame: pl.DataFrame, *, name: str, value: str, unit: str, sort: Any = N
     return (base.mark_bar(cornerRadiusEnd=3, size=14) + text).properties(height=height)
 
 
-def columns(frame: pl.DataFrame, *, name: str, value: str, unit: str, height: int = 200, log: bool = False) -> alt.LayerChart:
+def columns(
+    frame: pl.DataFrame, *, name: str, value: str, unit: str, height: int = 200, log: bool = False
+) -> alt.LayerChart:
     """Vertical bars in the given order, with the number on top; `log` for sizes that differ by magnitudes."""
     import altair as alt
 
@@ -72,8 +80,8 @@ def steps(frame: pl.DataFrame, *, time: str, value: str, unit: str, height: int 
     return (base.mark_line(interpolate="step-after") + base.mark_point(filled=True, size=40)).properties(height=height)
 
 
-def sankey(nodes: list[str], links: list[tuple[str, str, int]]) -> dict[str, Any]:
-    """An ECharts option: rows flowing from left to right."""
+def sankey(nodes: dict[str, str], links: list[tuple[str, str, int]]) -> dict[str, Any]:
+    """An ECharts option: rows flowing from left to right. `nodes` maps a name to its colour."""
     return {
         "tooltip": {"trigger": "item", "valueFormatter": "%,d rows"},
         "series": [
@@ -89,7 +97,7 @@ def sankey(nodes: list[str], links: list[tuple[str, str, int]]) -> dict[str, Any
                 "emphasis": {"focus": "adjacency"},
                 "lineStyle": {"color": "gradient", "opacity": 0.28},
                 "label": {"fontSize": 12},
-                "data": [{"name": name} for name in nodes],
+                "data": [{"name": name, "itemStyle": {"color": colour}} for name, colour in nodes.items()],
                 "links": [{"source": a, "target": b, "value": n} for a, b, n in links if n],
             }
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -49,7 +50,7 @@ class Job:
     def message(self) -> str:
         """Its last line, for a person."""
         said = self.lines() or _lines(self.out)
-        return said[-1] if said else ""
+        return said[-1].removeprefix("error: ") if said else ""
 
     def share(self) -> float | None:
         """How far it is, 0 to 1, when its last words say so ("45 %", "900 of 2,000 rows")."""
@@ -67,9 +68,16 @@ def start(root: Path, key: str, name: str, *args: str) -> Job:
         return present
     folder = Path(tempfile.mkdtemp(prefix="cdp-dashboard-"))
     out, log = folder / "out", folder / "log"
-    command = [sys.executable, "-m", "cdp_core.cli", "--workspace", str(root), *args]
+    command = [sys.executable, "-m", "cdp_core.cli", *args, "--workspace", str(root)]
     with out.open("wb") as stdout, log.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, "CDP_PROGRESS": "lines"},
+        )
     jobs[key] = Job(name, process, out, log)
     return jobs[key]
 

@@ -18,10 +18,17 @@ _EMAIL = re.compile(r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?<![\w.\-])\+?\(?\d[\d\s().\-]{7,}\d(?![\w\-])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _KINDS = (
-    ("plain", r"_at$|_on$|^(event|page|utm|campaign|product|brand|file|screen|user_agent|list|plan|tag)_?name$|sha256|hash"),
+    (
+        "plain",
+        r"_at$|_on$|sha256|hash|(^|_)(id|ids|sku|code|number)$"
+        r"|^(event|page|utm|campaign|product|brand|file|screen|user_agent|list|plan|tag)_?name$",
+    ),
     ("email", r"e_?mail"),
     ("phone", r"phone|mobile|^tel$|^fax$"),
-    ("name", r"^name$|first_?name|last_?name|full_?name|middle_?name|surname|given_?name|family_?name|_name$|^username$"),
+    (
+        "name",
+        r"^name$|first_?name|last_?name|full_?name|middle_?name|surname|given_?name|family_?name|_name$|^username$",
+    ),
     ("birth_date", r"birth|^dob$"),
     ("address", r"street|address|^line_?[12]$"),
     ("postcode", r"post_?code|postal|^zip"),
@@ -36,11 +43,13 @@ def kind_of(name: str) -> str | None:
     >>> kind_of("firstName"), kind_of("requester_email"), kind_of("created_at"), kind_of("product_name")
     ('name', 'email', None, None)
     """
+    kind = _kind_or_plain(name)
+    return None if kind == "plain" else kind
+
+
+def _kind_or_plain(name: str) -> str | None:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    for kind, pattern in _PATTERNS:
-        if pattern.search(snake):
-            return None if kind == "plain" else kind
-    return None
+    return next((kind for kind, pattern in _PATTERNS if pattern.search(snake)), None)
 
 
 def mask_email(text: str) -> str:
@@ -96,8 +105,13 @@ def mask_text(text: str) -> str:
     >>> mask_text("call 0163 2960 123 or write to ann@example.org")
     'call 01•• •••• •23 or write to a••@e••••••.org'
     """
-    text = _EMAIL.sub(lambda found: mask_email(found.group()), text)
+    text = mask_emails(text)
     return _PHONE.sub(lambda found: found.group() if _DATE.match(found.group()) else mask_phone(found.group()), text)
+
+
+def mask_emails(text: str) -> str:
+    """E-mail addresses inside a text; numbers stay, as in order numbers and ids."""
+    return _EMAIL.sub(lambda found: mask_email(found.group()), text)
 
 
 _MASKS = {
@@ -110,10 +124,16 @@ _MASKS = {
 
 
 def mask(value: object, name: str) -> str | None:
-    """A value as text, masked by what its name says it is."""
+    """A value as text, masked by what its name says it is.
+
+    >>> mask("4155550123", "order_id"), mask("0163 2960 123", "note"), mask("ann@example.org", "user_id")
+    ('4155550123', '01•• •••• •23', 'a••@e••••••.org')
+    """
     if value is None:
         return None
-    kind = kind_of(name)
+    kind = _kind_or_plain(name)
+    if kind == "plain":
+        return mask_emails(str(value))
     if kind is None:
         return mask_text(str(value))
     return _MASKS.get(kind, _hidden)(str(value))

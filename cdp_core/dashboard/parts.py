@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def back(label: str, *names: str) -> None:
     """A way out of one thing to the list it came from."""
-    st.button(
-        label, key="back", icon=":material/arrow_back:", type="tertiary", on_click=links.close_thing, args=names
-    )
+    st.button(label, key="back", icon=":material/arrow_back:", type="tertiary", on_click=links.close_thing, args=names)
 
 
 def empty(title: str, text: str) -> None:
@@ -51,6 +49,24 @@ def profiles(frame: pl.DataFrame, *, key: str, alt: str, currency: dict[str, str
         else:
             config[name] = heading
     picked = st.dataframe(
-        frame, hide_index=True, key=key, on_select="rerun", selection_mode="single-cell", column_config=config, alt=alt
+        frame,
+        hide_index=True,
+        placeholder="–",
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+        column_config=config,
+        alt=alt,
     )
     return clicked(picked)
+
+
+def model_in_words(model: str) -> str:
+    """
+    >>> model_in_words("audience:high_value"), model_in_words("profiles")
+    ('Members of High value', 'All profiles')
+    """
+    kind, _, name = model.partition(":")
+    if kind == "audience" and name:
+        return f"Members of {f.label(name.strip())}"
+    return "All profiles" if model == "profiles" else model

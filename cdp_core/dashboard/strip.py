@@ -19,7 +19,7 @@ _SEEN = "cdp_snapshot_seen"
 def draw(title: str) -> None:
     """Title on the left, state and actions on the right."""
     session.root()
-    left, right = st.columns([2, 3], vertical_alignment="center", gap="small")
+    left, right = st.columns([1, 4], vertical_alignment="center", gap="small")
     left.title(title, anchor=False)
     with right:
         _state()
@@ -91,14 +91,21 @@ def _health(ws: cdp.Workspace, status: dict[str, Any], running: bool) -> None:
             help="This workspace's clock is pinned by `today:` in cdp.yaml; every window and recency counts from it.",
         )
     if running:
-        st.badge("Running", icon=":material/sync:", color="blue", help="A run is going on; pages show the last good data.")
+        st.badge(
+            "Running", icon=":material/sync:", color="blue", help="A run is going on; pages show the last good data."
+        )
     elif last is None:
         st.badge("Never run", icon=":material/circle:", color="gray", help="Press Run now.")
     elif last["status"] in ("failed", "stopped"):
         st.badge("Last run " + last["status"], icon=":material/error:", color="red", help=f.escape(last["error"] or ""))
     else:
         when = f.ago(good, datetime.now(UTC).replace(tzinfo=None))
-        st.badge(f"Healthy · run {when}", icon=":material/check_circle:", color="green", help=f"Last good run: {f.exact(good)}")
+        st.badge(
+            f"Healthy · run {when}",
+            icon=":material/check_circle:",
+            color="green",
+            help=f"Last good run: {f.exact(good)}",
+        )
 
 
 def _progress(job: jobs.Job) -> None:
@@ -133,6 +140,8 @@ def nothing_yet(ws: cdp.Workspace) -> None:
             f.plural(len(config.audiences), "audience"),
             f.plural(len(config.syncs), "sync"),
         ]
-        st.markdown(f"**{f.escape(ws.name)}** defines {', '.join(counts)}. A run loads the sources and builds everything.")
+        st.markdown(
+            f"**{f.escape(ws.name)}** defines {', '.join(counts)}. A run loads the sources and builds everything."
+        )
         st.button("Run now", key="first_run", type="primary", icon=":material/play_arrow:", on_click=start_run)
         st.caption("The same on the command line: `cdp run`")

@@ -55,9 +55,14 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
     Two more are bookkeeping: `hold` (delivered, not in the model, stays: only for destinations written whole) and
     `lapse` (never taken by the destination and gone from the model).
     """
+    import ibis
+
     old = ledger.select(key="key", **{f"old_{c}": c for c in _LEDGER})
     joined = model.left_join(old, model.key == old.key).drop("key_right")
     current = joined.mutate(operation=_operation(joined, terms), attempts=_attempts(joined))
+    current = current.mutate(
+        old_payload=(current.operation == "change").ifelse(current.old_payload, ibis.null("string"))
+    )
     gone = _gone(model, old, terms)
     columns = _columns(terms)
     return current.select(*columns).union(gone.select(*columns))

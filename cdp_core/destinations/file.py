@@ -39,7 +39,8 @@ class FileSyncOptions(BaseModel):
     format: Literal["csv", "jsonl", "parquet"] | None = None
     compression: Literal["none", "gzip", "snappy", "zstd"] | None = None
     escape_formulas: bool = Field(
-        True, description="CSV: put ' before cells a spreadsheet would compute; turn off for machines that read the file"
+        True,
+        description="CSV: put ' before cells a spreadsheet would compute; turn off for machines that read the file",
     )
 
     @field_validator("file")
@@ -50,7 +51,7 @@ class FileSyncOptions(BaseModel):
     @model_validator(mode="after")
     def _known_format(self) -> FileSyncOptions:
         if self.format is None and self._suffix() not in SUFFIXES:
-            raise ValueError(f"the format does not follow from the name; give format: csv, jsonl or parquet")
+            raise ValueError("the format does not follow from the name; give format: csv, jsonl or parquet")
         if self.kind != "parquet" and self.packed not in ("none", "gzip"):
             raise ValueError(f"{self.kind} files are compressed with gzip or not at all")
         return self
@@ -88,8 +89,11 @@ class FileDestination:
 
     def path(self, options: FileSyncOptions) -> Path:
         """The file of a sync. Raises DestinationError when a part of the way is a symbolic link."""
+        return self._inside(PurePosixPath(self.options.path, options.file))
+
+    def _inside(self, way: PurePosixPath) -> Path:
         path = self.root
-        for part in PurePosixPath(self.options.path, options.file).parts:
+        for part in way.parts:
             path = path / part
             if path.is_symlink():
                 raise DestinationError(
@@ -141,7 +145,7 @@ class FileDestination:
             writer.path.unlink(missing_ok=True)
 
     def test(self) -> str:
-        folder = self.path(FileSyncOptions(file=".", format="csv"))
+        folder = self._inside(PurePosixPath(self.options.path))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".{os.getpid()}.probe"

@@ -55,9 +55,7 @@ def begin(engine: Engine, name: str, rows: ir.Table, *, run_id: str, now: dateti
     engine.upsert("sync_ledger", entry, _KEY)
 
 
-def settle(
-    engine: Engine, name: str, rows: ir.Table, failed: Mapping[str, str], *, run_id: str, now: datetime
-) -> None:
+def settle(engine: Engine, name: str, rows: ir.Table, failed: Mapping[str, str], *, run_id: str, now: datetime) -> None:
     """After sending: rows named in `failed` (key → reason) are failed, the others delivered."""
     import ibis
     import polars as pl

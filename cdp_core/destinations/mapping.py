@@ -10,8 +10,7 @@ from cdp_core.errors import SpecError
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-CONTROL = "".join(chr(n) for n in range(1, 32))
-_SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+    from cdp_core.engine import Engine
 
 
 def column_of(position: int) -> str:
@@ -19,7 +18,7 @@ def column_of(position: int) -> str:
     return f"v{position}"
 
 
-def mapped(name: str, sync: SyncSpec, model: ir.Table) -> ir.Table:
+def mapped(engine: Engine, name: str, sync: SyncSpec, model: ir.Table) -> ir.Table:
     """The model as it is sent: key (text), profile_id, one typed column per field (v0, v1, …) and payload (JSON text).
 
     Raises SpecError for a column the model does not have or whose type cannot be sent.
@@ -40,7 +39,7 @@ def mapped(name: str, sync: SyncSpec, model: ir.Table) -> ir.Table:
     return model.select(
         key=key.cast("string"),
         profile_id=profile,
-        payload=payload(values),
+        payload=payload(engine, values),
         **{column_of(i): value for i, value in enumerate(values.values())},
     )
 
@@ -48,23 +47,26 @@ def mapped(name: str, sync: SyncSpec, model: ir.Table) -> ir.Table:
 def field_types(sync: SyncSpec, rows: ir.Table) -> dict[str, str]:
     """The type of every field, in the words of `Delivery`."""
     kinds = (rows[column_of(i)].type() for i in range(len(sync.mapping)))
-    return {f: "timestamp" if k.is_timestamp() else str(k).lstrip("!") for f, k in zip(sync.mapping, kinds, strict=True)}
+    return {
+        f: "timestamp" if k.is_timestamp() else str(k).lstrip("!") for f, k in zip(sync.mapping, kinds, strict=True)
+    }
 
 
-def payload(values: dict[str, ir.Value]) -> ir.StringValue:
+def payload(engine: Engine, values: dict[str, ir.Value]) -> ir.StringValue:
     """A row as the text of one JSON object, fields in the order of the mapping, absent values as null."""
     import json
 
     import ibis
 
     pairs = [
-        ibis.literal(json.dumps(field, ensure_ascii=False) + ":") + ibis.coalesce(json_value(value), ibis.literal("null"))
+        ibis.literal(json.dumps(field, ensure_ascii=False) + ":")
+        + ibis.coalesce(json_value(engine, value), ibis.literal("null"))
         for field, value in values.items()
     ]
     return ibis.literal("{") + ibis.literal(",").join(pairs) + ibis.literal("}")
 
 
-def json_value(value: Any) -> ir.StringValue:
+def json_value(engine: Engine, value: Any) -> ir.StringValue:
     """A column as JSON text; null stays null, and numbers that JSON cannot write (NaN, infinity) become null."""
     import ibis
 
@@ -78,21 +80,9 @@ def json_value(value: Any) -> ir.StringValue:
     if kind.is_timestamp():
         return ibis.literal('"') + value.cast("string").replace(" ", "T") + ibis.literal('Z"')
     if kind.is_array():
-        items = value.map(lambda item: ibis.coalesce(_json_string(item), ibis.literal("null")))
+        items = value.map(lambda item: ibis.coalesce(engine.json_quoted(item), ibis.literal("null")))
         return ibis.literal("[") + items.join(",") + ibis.literal("]")
-    return _json_string(value.cast("string"))
-
-
-def _json_string(text: Any) -> Any:
-    """RFC 8259: quotation mark, backslash and U+0000 to U+001F must be escaped."""
-    import ibis
-
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    for char in CONTROL:
-        escaped = escaped.replace(char, _SHORT.get(char, f"\\u{ord(char):04x}"))
-    escaped = escaped.re_replace(r"\x00", r"\\u0000")
-    special = text.re_search(r'[\x00-\x1f"\\]')
-    return ibis.literal('"') + special.ifelse(escaped, text) + ibis.literal('"')
+    return engine.json_quoted(value.cast("string"))
 
 
 def _value(name: str, field: str, spec: FieldSpec, model: ir.Table) -> Any:
@@ -113,7 +103,9 @@ def _sendable(value: Any, where: str) -> Any:
         return value if kind.timezone is None else value.cast("timestamp")
     if kind.is_array():
         if kind.value_type.is_nested():
-            raise SpecError("lists of lists or objects cannot be sent", where=where, hint="take it apart in a sql model")
+            raise SpecError(
+                "lists of lists or objects cannot be sent", where=where, hint="take it apart in a sql model"
+            )
         return value if kind.value_type.is_string() else value.map(lambda item: item.cast("string"))
     if kind.is_nested() or kind.is_binary() or kind.is_interval():
         raise SpecError(f"a column of type {kind} cannot be sent", where=where, hint="take it apart in a sql model")

@@ -73,7 +73,7 @@ def plan_sync(
     Raises SpecError for a mapping that does not fit the model, DestinationError when the destination must be asked
     whether its rows are still there and cannot be reached.
     """
-    rows = mapped(name, sync, model)
+    rows = mapped(engine, name, sync, model)
     fields = field_types(sync, rows)
     delivery = delivery_for(name, sync, destination, fields)
     own = ledger.filter(ledger.sync == name)
@@ -88,10 +88,14 @@ def plan_sync(
         key_column=column_of(list(fields).index(sync.key)),
     )
     current = with_hash(engine, rows, terms)
-    kept = _kept(engine, diff(current, own, terms), terms, list(fields))
+    kept = _kept(engine, diff(current, own, terms), terms)
     counts = _counts(engine, kept)
+    if counts.get("hold"):
+        kept = _restored(engine, kept, list(fields))
     if not terms.whole:
-        counts["unchanged"] = _size(engine, current) - sum(counts.get(o, 0) for o in ("add", "change", "invalid", "withheld"))
+        counts["unchanged"] = _size(engine, current) - sum(
+            counts.get(o, 0) for o in ("add", "change", "invalid", "withheld")
+        )
     shown = {name: counts.get(name, 0) for name in ("add", "change", "remove", "unchanged", "invalid", "withheld")}
     return SyncPlan(
         plan_id=_plan_id(engine, name, sync, kept, terms),
@@ -108,11 +112,11 @@ def plan_sync(
     )
 
 
-def _kept(engine: Engine, rows: ir.Table, terms: Terms, fields: list[str]) -> ir.Table:
+def _kept(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     """The diff, computed once. Rows that have not changed are left out unless the destination is written whole."""
     import ibis
 
-    rows = _restored(engine, rows, fields) if terms.whole else rows.filter(rows.operation != "unchanged")
+    rows = rows if terms.whole else rows.filter(rows.operation != "unchanged")
     last = (rows.operation == "remove").cast("int8")
     number = ibis.row_number().over(order_by=[last, rows[terms.key_column], rows.key, rows.operation])
     return engine.keep(rows.mutate(n=number))
@@ -120,12 +124,11 @@ def _kept(engine: Engine, rows: ir.Table, terms: Terms, fields: list[str]) -> ir
 
 def _restored(engine: Engine, rows: ir.Table, fields: list[str]) -> ir.Table:
     """Rows that stay although the model lacks them get their fields back from what was sent last."""
-    values: dict[str, Any] = {}
-    for place, name in enumerate(fields):
-        column = rows[column_of(place)]
-        values[column_of(place)] = (rows.operation == "hold").ifelse(_read(engine, rows, name, column.type()), column)
-    text = payload({name: values[column_of(i)] for i, name in enumerate(fields)})
-    return rows.mutate(payload=(rows.operation == "hold").ifelse(text, rows.payload), **values)
+    held = rows.filter(rows.operation == "hold")
+    columns = {name: column_of(place) for place, name in enumerate(fields)}
+    values = {name: _read(engine, held, name, held[column].type()) for name, column in columns.items()}
+    held = held.mutate(payload=payload(engine, values), **{columns[name]: value for name, value in values.items()})
+    return engine.keep(rows.filter(rows.operation != "hold").union(held))
 
 
 def _read(engine: Engine, rows: ir.Table, name: str, kind: Any) -> Any:

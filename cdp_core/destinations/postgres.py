@@ -151,9 +151,7 @@ class PostgresDestination:
                     waiting += [part[half:], part[:half]]
         return SendResult(failed)
 
-    def _tried(
-        self, rows: pl.DataFrame, action: Callable[[psycopg.Connection[Any], pl.DataFrame], None]
-    ) -> str | None:
+    def _tried(self, rows: pl.DataFrame, action: Callable[[psycopg.Connection[Any], pl.DataFrame], None]) -> str | None:
         """None when the rows went through, the reason when their data was refused; other errors are raised."""
         import psycopg
 

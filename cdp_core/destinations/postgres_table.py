@@ -47,9 +47,8 @@ def ensure(connection: psycopg.Connection[Any], delivery: Delivery) -> None:
     present = _columns(connection, options.schema_, options.table)
     columns = [sql.SQL("{} {}").format(sql.Identifier(f), sql.SQL(_type(k))) for f, k in delivery.fields.items()]
     if not present:
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(options.schema_))) if (
-            options.schema_ != "public"
-        ) else None
+        if options.schema_ != "public":
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(options.schema_)))
         body = sql.SQL(", ").join([*columns, sql.SQL("PRIMARY KEY ({})").format(sql.Identifier(delivery.key))])
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, body))
         return
@@ -65,16 +64,22 @@ def ensure(connection: psycopg.Connection[Any], delivery: Delivery) -> None:
 
 
 def _columns(connection: psycopg.Connection[Any], schema: str, table: str) -> set[str]:
-    query = """SELECT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
-               WHERE nspname = %s AND relname = %s AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"""
+    query = """
+        SELECT attname FROM pg_attribute
+        JOIN pg_class c ON c.oid = attrelid
+        JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = %s AND relname = %s AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"""
     return {name for (name,) in connection.execute(query, [schema, table])}
 
 
 def _unique(connection: psycopg.Connection[Any], schema: str, table: str, key: str) -> bool:
-    query = """SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-               WHERE nspname = %s AND relname = %s AND a.attname = %s
-                 AND indisunique AND indisvalid AND indnkeyatts = 1 AND indpred IS NULL"""
+    query = """
+        SELECT 1 FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE nspname = %s AND relname = %s AND a.attname = %s
+          AND indisunique AND indisvalid AND indnkeyatts = 1 AND indpred IS NULL"""
     return connection.execute(query, [schema, table, key]).fetchone() is not None
 
 
@@ -114,7 +119,11 @@ def described(error: psycopg.Error) -> tuple[str, str | None, bool]:
     if state:
         table = error.diag.table_name
         named = f" ({table})" if table else ""
-        return f"PostgreSQL refused: {_kind(error)}{named}, SQLSTATE {state}", hint, state[:2] in ("08", "40", "53", "57")
+        return (
+            f"PostgreSQL refused: {_kind(error)}{named}, SQLSTATE {state}",
+            hint,
+            state[:2] in ("08", "40", "53", "57"),
+        )
     if isinstance(error, psycopg.OperationalError):
         return _unreachable(str(error)), "is the server up, and the url right?", True
     return f"the driver refused: {_kind(error)}", "check the url of the destination", False

@@ -75,7 +75,9 @@ def run_sync(
     run_id = run_id or f"s{uuid.uuid4().hex[:12]}"
     if plan.brake and not confirm:
         raise QualityStop(
-            f"nothing was sent: {plan.brake}", where=f"sync {name}", hint="look at the model, or run again with --confirm"
+            f"nothing was sent: {plan.brake}",
+            where=f"sync {name}",
+            hint="look at the model, or run again with --confirm",
         )
     with _alone(engine, name):
         _still_holds(engine, name, plan)
@@ -166,13 +168,17 @@ class _Run:
             key = next(column for column, name in names.items() if name == self.sync.key)
             remove: Any = getattr(self.destination, "remove", None)
             if remove is None:
-                raise DestinationError("the destination cannot remove rows", where=f"sync {self.name}", hint="use mode: upsert")
+                raise DestinationError(
+                    "the destination cannot remove rows", where=f"sync {self.name}", hint="use mode: upsert"
+                )
             self.removed += gone.height - self._note_failures(remove(gone[key]), gone["key"])
 
     def _note_failures(self, result: SendResult, keys: pl.Series) -> int:
         named = {str(key): " ".join(reason.split())[:REASON_LENGTH] for key, reason in result.failed.items()}
         if unknown := set(named) - set(keys.to_list()):
-            raise ContractError(f"the destination refused {len(unknown)} rows that were not in the batch", where=f"sync {self.name}")
+            raise ContractError(
+                f"the destination refused {len(unknown)} rows that were not in the batch", where=f"sync {self.name}"
+            )
         self.failed.update(named)
         return len(named)
 
@@ -215,7 +221,9 @@ def _alone(engine: Engine, name: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise WorkspaceBusy("this sync is running already", where=f"sync {name}", hint="run again when it is done") from None
+        raise WorkspaceBusy(
+            "this sync is running already", where=f"sync {name}", hint="run again when it is done"
+        ) from None
     try:
         yield
     finally:
@@ -225,7 +233,9 @@ def _alone(engine: Engine, name: str) -> Iterator[None]:
 def _still_holds(engine: Engine, name: str, plan: SyncPlan) -> None:
     ledger = engine.table("sync_ledger")
     if ledgers.summary(engine, ledger.filter(ledger.sync == name)).state != plan.ledger_state:
-        raise DestinationError("another run has sent rows since the plan was made", where=f"sync {name}", hint="plan again")
+        raise DestinationError(
+            "another run has sent rows since the plan was made", where=f"sync {name}", hint="plan again"
+        )
 
 
 def _by_reason(failed: Mapping[str, str]) -> dict[str, int]:

@@ -41,7 +41,7 @@ class _TextFile:
         if delivery.options.packed == "gzip":
             # Without a name and a time in its header, equal content gives an equal file.
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0, compresslevel=6)
-            self._file = cast(IO[bytes], packed)
+            self._file = cast("IO[bytes]", packed)
 
     def close(self) -> None:
         try:
@@ -104,7 +104,10 @@ def escaped(rows: pl.DataFrame) -> pl.DataFrame:
     import polars.selectors as cs
 
     cells = rows.with_columns(
-        pl.when(cs.string().str.contains(FORMULA_START)).then(pl.lit("'") + cs.string()).otherwise(cs.string()).name.keep()
+        pl.when(cs.string().str.contains(FORMULA_START))
+        .then(pl.lit("'") + cs.string())
+        .otherwise(cs.string())
+        .name.keep()
     )
     headings = pl.Series(rows.columns, dtype=pl.String)
     safe = headings.str.replace(f"({FORMULA_START})", "'${1}")
@@ -117,7 +120,9 @@ def flattened(rows: pl.DataFrame) -> pl.DataFrame:
     import polars.selectors as cs
 
     lists = rows.select(cs.list()).columns
-    return rows.with_columns(pl.struct(pl.col(c).alias("v")).struct.json_encode().str.slice(5).str.head(-1).alias(c) for c in lists)
+    return rows.with_columns(
+        pl.struct(pl.col(c).alias("v")).struct.json_encode().str.slice(5).str.head(-1).alias(c) for c in lists
+    )
 
 
 def polars_type(kind: str) -> Any:

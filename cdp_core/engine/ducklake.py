@@ -226,6 +226,9 @@ class DuckLakeEngine:
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         return _from_json_strings()(column, '["VARCHAR"]')
 
+    def json_quoted(self, text: ir.Value) -> ir.StringValue:
+        return _to_json()(text)
+
     def snapshot(self) -> int:
         return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchone()[0])
 
@@ -275,7 +278,7 @@ def _json_extract_string() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string", "string"), "string"), name="json_extract_string")
-    def json_extract_string(column, path): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def json_extract_string(column, path): ...  # type: ignore[no-untyped-def]
 
     return json_extract_string
 
@@ -284,9 +287,18 @@ def _from_json_strings() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string", "string"), "array<string>"), name="from_json")
-    def from_json(column, shape): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def from_json(column, shape): ...  # type: ignore[no-untyped-def]
 
     return from_json
+
+
+def _to_json() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string",), "string"), name="to_json")
+    def to_json(text): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    return to_json
 
 
 def _json_key(key: str) -> str:

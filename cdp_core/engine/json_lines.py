@@ -5,7 +5,8 @@ Each function takes a Polars frame and gives one of the same height and order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,42 +32,66 @@ def utc_times(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
 
     A time without offset is taken as UTC. Years 1 to 9999 count.
     """
-    import polars as pl
-
-    text = frame.select(pl.all().str.replace(",", ".", literal=True))
-    times = {
-        c: f"CASE WHEN regexp_full_match({_name(c)}, '{TIME_SHAPE}') AND NOT starts_with({_name(c)}, '0000') "
-        f"THEN CAST(try_cast({_name(c)} AS TIMESTAMPTZ) AS TIMESTAMP) END"
-        for c in frame.columns
-    }
-    return _select(staging, text, times)
+    times = {c: _time(_name(c)) for c in frame.columns}
+    return _select(staging, frame, times)
 
 
-def parse(staging: Staging, texts: pl.Series, fields: Mapping[str, str]) -> pl.DataFrame:
+def parse(
+    staging: Staging, texts: pl.Series, fields: Mapping[str, str], inner: Mapping[str, tuple[str, str]] | None = None
+) -> pl.DataFrame:
     """Fields of JSON objects, from one text each.
 
-    `fields` maps a key to `text` (a string without quotes, anything else as JSON text) or `json` (JSON text).
-    Gives `_valid` (it is JSON), `_kind` (OBJECT, ARRAY, …; null when not valid), `_repeated` (an object or one of its
-    `json` fields names a key twice) and one text column per field; a JSON null and an absent key are null.
+    `fields` maps a key to `text` (a string without quotes and white space around it, anything else as JSON text),
+    `json` (JSON text) or `time` (ISO 8601, as naive UTC timestamp); `inner` maps a name to a `json` field and a key in
+    it. Gives one column per field, null for an absent key, a JSON null and a blank text, and `_valid` (it is JSON),
+    `_kind` (OBJECT, ARRAY, …; null when not valid), `_repeated` (the object or one of its `json` fields names a key
+    twice) and `_untimely` (the first `time` field whose text is no time).
     """
-    shape = "{" + ",".join(f'{_json(k)}:"{"VARCHAR" if v == "text" else "JSON"}"' for k, v in fields.items()) + "}"
-    frame = texts.alias("t").to_frame()
-    part = {k: f"nullif(j.{_name(k)}, 'null')" if v == "json" else f"j.{_name(k)}" for k, v in fields.items()}
-    objects = [f"j.{_name(k)}" for k, v in fields.items() if v == "json"]
-    repeated = " OR ".join(f"coalesce(_twice({o}), false)" for o in ["t", *objects])
-    inner = (
-        f"SELECT i, t, json_valid(t) AS v, CASE WHEN json_valid(t) THEN json_transform(t, {_text(shape)}) END AS j FROM {{}}"
+    raw: Any = staging.con.con
+    objects = ["t", *(f"j.{_name(k)}" for k, v in fields.items() if v == "json")]
+    key_lists = ", ".join(f"json_keys({o}) AS k{n}" for n, o in enumerate(objects))
+    shape = ",".join(
+        f'{_json(k)}:"{"JSON" if v == "json" else "VARCHAR"}"' for k, v in (fields or {"-": "text"}).items()
     )
-    staging.con.raw_sql(
-        "CREATE OR REPLACE TEMP MACRO _twice(x) AS len(json_keys(x)) <> len(list_distinct(json_keys(x)))"
-    )
-    select = {
-        "_valid": "coalesce(v, false)",
-        "_kind": "CASE WHEN v THEN json_type(t) END",
-        "_repeated": f"CASE WHEN v THEN {repeated} ELSE false END",
-        **{k: f"CAST({p} AS VARCHAR)" for k, p in part.items()},
-    }
-    return _select(staging, frame, select, inner)
+    with _batch(staging, texts.alias("t").to_frame().with_row_index("i")):
+        raw.execute(
+            f"CREATE OR REPLACE TEMP TABLE parsed AS SELECT i, v, kind, j, {key_lists} FROM (SELECT i, v, "
+            f"CASE WHEN v THEN json_type(t) END AS kind, CASE WHEN v THEN t END AS t, "
+            f"CASE WHEN v THEN json_transform(t, {_text('{' + shape + '}')}) END AS j "
+            "FROM (SELECT i, t, coalesce(json_valid(t), false) AS v FROM text_batch))"
+        )
+    try:
+        return _ordered(raw.execute(f"SELECT i, {_fields(raw, fields, inner or {}, len(objects))} FROM parsed").pl())
+    finally:
+        raw.execute("DROP TABLE parsed")
+
+
+def _fields(raw: Any, fields: Mapping[str, str], inner: Mapping[str, tuple[str, str]], objects: int) -> str:
+    text = {k: f"nullif(trim(j.{_name(k)}), '')" for k in fields}
+    columns = {"_valid": "v", "_kind": "kind", "_repeated": _repeated(raw, objects)}
+    broken = [
+        f"WHEN {text[k]} IS NOT NULL AND {_time(text[k])} IS NULL THEN {_text(k)}"
+        for k, v in fields.items()
+        if v == "time"
+    ]
+    columns["_untimely"] = f"CASE {' '.join(broken)} END" if broken else "CAST(NULL AS VARCHAR)"
+    for key, kind in fields.items():
+        as_json = f"nullif(CAST(j.{_name(key)} AS VARCHAR), 'null')"
+        columns[key] = as_json if kind == "json" else _time(text[key]) if kind == "time" else text[key]
+    for name, (field, key) in inner.items():
+        outer = f"j.{_name(field)}"
+        found = f"nullif(CAST(json_extract({outer}, {_text('$.' + key)}) AS VARCHAR), 'null')"
+        columns[name] = f"CASE WHEN contains(CAST({outer} AS VARCHAR), {_text(_json(key))}) THEN {found} END"
+    return ", ".join(f"{expression} AS {_name(name)}" for name, expression in columns.items())
+
+
+def _repeated(raw: Any, objects: int) -> str:
+    """Few sets of keys occur in many rows, so each set is looked at once."""
+    shapes = " UNION ".join(f"SELECT DISTINCT k{n} AS k FROM parsed" for n in range(objects))
+    raw.execute(f"CREATE OR REPLACE TEMP TABLE twice AS SELECT k FROM ({shapes}) WHERE len(k) <> list_unique(k)")
+    if not raw.execute("SELECT count(*) FROM twice").fetchone()[0]:
+        return "false"
+    return " OR ".join(f"coalesce(k{n} IN (SELECT k FROM twice), false)" for n in range(objects))
 
 
 def elements(staging: Staging, frame: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -77,22 +102,40 @@ def elements(staging: Staging, frame: pl.DataFrame, column: str) -> pl.DataFrame
 
 
 def keys(staging: Staging, texts: pl.Series) -> pl.DataFrame:
-    """Keys of JSON objects in order of first appearance: `key`, `strings` (some value is a string), `nested`."""
+    """Keys of JSON objects in order of first appearance: `key`, and whether one of its values is a `string`, `nested`
+    (an object or list) or `boolean`, and whether all are null or boolean (`logical`)."""
     query = (
-        "SELECT key, min(p) AS p, bool_or(type = 'VARCHAR') AS strings, bool_or(type IN ('OBJECT', 'ARRAY')) AS nested, "
-        "bool_or(type = 'BOOLEAN') AS booleans, bool_and(type IN ('BOOLEAN', 'NULL')) AS only_booleans "
-        "FROM (SELECT i * 100000 + generate_subscripts(k, 1) AS p, unnest(k) AS key, "
-        "json_type(t, '$.\"' || replace(unnest(k), '\"', '\\\"') || '\"') AS type "
-        "FROM (SELECT i, t, json_keys(t) AS k FROM text_batch)) GROUP BY key ORDER BY p"
+        "SELECT key, min(p) AS p, bool_or(type = 'VARCHAR') AS string, bool_or(type IN ('OBJECT', 'ARRAY')) AS nested, "
+        "bool_or(type = 'BOOLEAN') AS boolean, bool_and(type IN ('BOOLEAN', 'NULL')) AS logical "
+        f"FROM (SELECT p, key, json_type(t, {_path('key')}) AS type FROM (SELECT i * 100000 + "
+        "generate_subscripts(k, 1) AS p, unnest(k) AS key, t FROM (SELECT i, t, json_keys(t) AS k FROM text_batch))) "
+        "GROUP BY key ORDER BY p"
     )
-    return _run(staging, texts.alias("t").to_frame().with_row_index("i"), query)
+    return _run(staging, texts.alias("t").to_frame().with_row_index("i"), query).drop("p")
+
+
+def extract(staging: Staging, texts: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """The values under keys of JSON objects, as texts (objects and lists as JSON text), one column per key."""
+    if not names:
+        return texts.to_frame().select([])
+    paths = ", ".join(_text('$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"') for name in names)
+    source = f"SELECT i, json_extract_string(t, [{paths}]) AS j FROM text_batch"
+    found = _select(staging, texts.alias("t").to_frame(), {f"c{n}": f"j[{n + 1}]" for n in range(len(names))}, source)
+    found.columns = list(names)
+    return found
 
 
 def merge(staging: Staging, frame: pl.DataFrame) -> pl.Series:
     """Two columns of JSON objects merged, the second over the first; null where both are."""
-    first, second = (_name(c) for c in frame.columns)
-    merged = f"CASE WHEN {first} IS NULL THEN {second} WHEN {second} IS NULL THEN {first} ELSE "
-    return _select(staging, frame, {"m": f"{merged} json_merge_patch({first}, {second}) END"})["m"]
+    import polars as pl
+
+    first, second = frame.columns
+    pairs = frame.with_row_index("n").drop_nulls()
+    result = frame.select(pl.coalesce(second, first).alias("m")).to_series()
+    if pairs.height:
+        merged = _select(staging, pairs, {"n": "n", "m": f"json_merge_patch({_name(first)}, {_name(second)})"})
+        result = result.scatter(merged["n"], merged["m"].cast(pl.String))
+    return result
 
 
 def valid(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
@@ -100,33 +143,48 @@ def valid(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
     return _select(staging, frame, {c: f"json_valid({_name(c)})" for c in frame.columns})
 
 
+def _time(text: str) -> str:
+    sound = f"regexp_full_match({text}, '{TIME_SHAPE}') AND NOT starts_with({text}, '0000')"
+    return f"CASE WHEN {sound} THEN CAST(try_cast(replace({text}, ',', '.') AS TIMESTAMPTZ) AS TIMESTAMP) END"
+
+
 def _select(
     staging: Staging, frame: pl.DataFrame, columns: Mapping[str, str], source: str = "SELECT * FROM text_batch"
 ) -> pl.DataFrame:
     select = ", ".join(f"{expression} AS {_name(name)}" for name, expression in columns.items())
-    query = f"SELECT i, {select} FROM ({source})"
-    return _run(staging, frame.with_row_index("i"), query).sort("i").drop("i")
+    return _ordered(_run(staging, frame.with_row_index("i"), f"SELECT i, {select} FROM ({source})"))
+
+
+def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    return (frame if frame["i"].is_sorted() else frame.sort("i")).drop("i")
 
 
 def _run(staging: Staging, frame: pl.DataFrame, query: str) -> pl.DataFrame:
-    """Run over a copy of the frame: JSON functions on a scanned frame are about ten times slower."""
+    raw: Any = staging.con.con
+    with _batch(staging, frame):
+        result: pl.DataFrame = raw.execute(query).pl()
+    return result
+
+
+@contextmanager
+def _batch(staging: Staging, frame: pl.DataFrame) -> Iterator[None]:
+    """The frame as `text_batch`."""
     import polars as pl
 
     raw: Any = staging.con.con
-    raw.register("incoming_text", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    raw.register("text_batch", frame.to_arrow(compat_level=pl.CompatLevel.newest()))
     try:
-        raw.execute("CREATE OR REPLACE TEMP TABLE text_batch AS SELECT * FROM incoming_text")
+        yield
     finally:
-        raw.unregister("incoming_text")
-    try:
-        result: pl.DataFrame = raw.execute(query).pl()
-    finally:
-        raw.execute("DROP TABLE text_batch")
-    return result
+        raw.unregister("text_batch")
 
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _path(column: str) -> str:
+    return f"""'$."' || replace(replace({column}, '\\', '\\\\'), '"', '\\"') || '"'"""
 
 
 def _text(value: str) -> str:
@@ -139,4 +197,4 @@ def _json(value: str) -> str:
     return json.dumps(value)
 
 
-__all__: Sequence[str] = ("elements", "keys", "md5", "merge", "parse", "utc_times", "valid")
+__all__: Sequence[str] = ("elements", "extract", "keys", "md5", "merge", "parse", "utc_times", "valid")

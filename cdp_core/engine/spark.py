@@ -157,6 +157,13 @@ class SparkEngine:
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         return _from_json()(column, "array<string>")
 
+    def json_quoted(self, text: ir.Value) -> ir.StringValue:
+        import ibis
+
+        # Spark writes objects only: {"t":"…"} without its frame; an absent text gives {}.
+        framed = _to_json()(ibis.struct({"t": text}))
+        return text.isnull().ifelse(ibis.null("string"), framed.substr(5, framed.length() - 6))
+
     def snapshot(self) -> int:
         return int(self._read_manifest().get("snapshot", 0))
 
@@ -166,7 +173,9 @@ class SparkEngine:
     def maintain(self) -> None:
         """Delete folders that no manifest has named for as long as snapshots are kept."""
         live = {part for parts in self._manifest().values() for part in parts}
-        oldest = time.time() - int(self.spec.keep_snapshots[:-1]) * {"h": 3600, "d": 86400}[self.spec.keep_snapshots[-1]]
+        oldest = (
+            time.time() - int(self.spec.keep_snapshots[:-1]) * {"h": 3600, "d": 86400}[self.spec.keep_snapshots[-1]]
+        )
         for folder in self.folder.glob("tables/*/*"):
             if str(folder.relative_to(self.folder)) not in live and folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -238,7 +247,9 @@ def _connect(master: str, folder: Path) -> Backend:
         session = builder.getOrCreate()
     except Exception as error:
         first = str(error).splitlines()[0]
-        raise EngineError(f"Spark did not start: {first}", where="engine.master", hint="is Java 17 installed?") from None
+        raise EngineError(
+            f"Spark did not start: {first}", where="engine.master", hint="is Java 17 installed?"
+        ) from None
     session.sparkContext.setLogLevel("ERROR")
     return ibis.pyspark.connect(session)
 
@@ -247,15 +258,24 @@ def _get_json_object() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string", "string"), "string"), name="get_json_object")
-    def get_json_object(column, path): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def get_json_object(column, path): ...  # type: ignore[no-untyped-def]
 
     return get_json_object
+
+
+def _to_json() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("struct<t: string>",), "string"), name="to_json")
+    def to_json(framed): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    return to_json
 
 
 def _from_json() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string", "string"), "array<string>"), name="from_json")
-    def from_json(column, shape): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def from_json(column, shape): ...  # type: ignore[no-untyped-def]
 
     return from_json

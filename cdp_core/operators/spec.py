@@ -79,8 +79,8 @@ class Operators(BaseModel):
     starts_with: StrictStr | None = None
     ends_with: StrictStr | None = None
     exists: StrictBool | None = None
-    one_of: list[Scalar] | None = Field(None, min_length=1)
-    not_one_of: list[Scalar] | None = Field(None, min_length=1)
+    one_of: list[Scalar] | None = Field(default=None, min_length=1)
+    not_one_of: list[Scalar] | None = Field(default=None, min_length=1)
     before: Time | Day | StrictStr | None = None
     after: Time | Day | StrictStr | None = None
     within_last: Duration | None = None

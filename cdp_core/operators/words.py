@@ -64,8 +64,12 @@ def span_words(text: str) -> str:
     >>> span_words("1d"), span_words("6w")
     ('day', '6 weeks')
     """
+    return _UNITS[text[-1]] if text[:-1] == "1" else _amount(text)
+
+
+def _amount(text: str) -> str:
     amount, unit = int(text[:-1]), _UNITS[text[-1]]
-    return unit if amount == 1 else f"{amount} {unit}s"
+    return f"1 {unit}" if amount == 1 else f"{amount} {unit}s"
 
 
 def window_words(window: str | Between | None) -> str:
@@ -73,8 +77,8 @@ def window_words(window: str | Between | None) -> str:
     if window is None:
         return ""
     if isinstance(window, Between):
-        older, newer = (span_words(s).replace("day", "1 day") if s[:-1] == "1" else span_words(s) for s in window.between)
-        return f" between {older} and {newer} ago"
+        older, newer = window.between
+        return f" between {_amount(older)} and {_amount(newer)} ago"
     return f" in the last {span_words(window)}"
 
 

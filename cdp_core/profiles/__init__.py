@@ -1,0 +1,1 @@
+"""From events to golden records: survivorship, computed and SQL traits, consent, the single customer view."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cdp_core.operators.values import exact, typed
+from cdp_core.operators.values import exact, nonblank, typed
 from cdp_core.profiles.facts import Facts
 from cdp_core.profiles.spec import TIME, ComputedTrait
 
@@ -40,7 +40,7 @@ def _input(facts: Facts, trait: ComputedTrait) -> tuple[ir.Value, ir.BooleanValu
     if trait.property_name == TIME:
         value: ir.Value = facts.table["at"]
     else:
-        text = facts.property(trait.property_name).strip().nullif("")
+        text = nonblank(facts.property(trait.property_name))
         value = exact(text) if trait.how in ("sum", "average") else typed(text, trait.kind)
     return value, flag & value.notnull()
 

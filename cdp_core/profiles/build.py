@@ -14,7 +14,7 @@ from cdp_core.profiles.facts import Facts, gather
 from cdp_core.profiles.listed import LISTED, most_frequent, uniques, value_counts
 from cdp_core.profiles.picked import statements, winners
 from cdp_core.profiles.rules import rule_words
-from cdp_core.profiles.spec import ComputedTrait, PickedTrait, SqlTrait, TraitSpec, columns_of
+from cdp_core.profiles.spec import ComputedTrait, PickedTrait, SqlTrait, TraitSpec, columns_of, kind_of_trait
 from cdp_core.profiles.sqltraits import sql_trait
 
 if TYPE_CHECKING:
@@ -93,10 +93,6 @@ class _Plan:
         self.unique = {n: t for n, t in self.listed.items() if t.how != "most_frequent"}
         self.simple = {n: t for n, t in computed.items() if t.how not in LISTED}
 
-    def kind(self, name: str) -> str:
-        trait = self.traits[name]
-        return trait.type if isinstance(trait, PickedTrait) else trait.kind if isinstance(trait, ComputedTrait) else ""
-
 
 @dataclass(frozen=True)
 class _Chosen:
@@ -105,9 +101,7 @@ class _Chosen:
     unique: ir.Table | None
 
 
-def _chosen(
-    engine: Engine, facts: Facts, plan: _Plan, source_order: Sequence[str]
-) -> tuple[_Chosen, dict[str, int]]:
+def _chosen(engine: Engine, facts: Facts, plan: _Plan, source_order: Sequence[str]) -> tuple[_Chosen, dict[str, int]]:
     parts: list[ir.Table] = []
     stated, unreadable = statements(facts, plan.picked, source_order)
     if stated is not None:
@@ -138,7 +132,7 @@ def _wide(engine: Engine, facts: Facts, plan: _Plan, chosen: _Chosen, now: datet
         wide = wide.left_join(chosen.unique, "profile_id").drop("profile_id_right")
     columns: dict[str, ir.Value] = {}
     for name in (*plan.picked, *plan.frequent):
-        columns[f"value_{name}"] = typed(wide[f"value_{name}"], plan.kind(name))
+        columns[f"value_{name}"] = typed(wide[f"value_{name}"], kind_of_trait(plan.traits[name]))
     for name, trait in {**plan.simple, **plan.unique}.items():
         if trait.how in _ZERO:
             columns[f"value_{name}"] = wide[f"value_{name}"].fill_null(0).cast(TYPES["integer"])

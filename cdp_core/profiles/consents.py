@@ -106,8 +106,8 @@ def _numbered(rows: ir.Table, source_order: Sequence[str]) -> ir.Table:
         order_received=rows.received_at.coalesce(rows["at"]), order_rank=source_rank(rows.source, source_order)
     )
     order = [ranked["at"], ranked.order_received, ranked.order_rank, ranked.source, ranked.message_id]
-    number = ibis.row_number().over(group_by=[ranked.profile_id, ranked.category], order_by=order) + 1
-    return ranked.mutate(seq=number, granted=ranked.granted.cast("int64")).drop("order_received", "order_rank")
+    number = ibis.row_number().over(group_by=[ranked.profile_id, ranked.category], order_by=order)
+    return ranked.mutate(seq=number + 1, granted=ranked.granted.cast("int64")).drop("order_received", "order_rank")
 
 
 def _shaped(states: ir.Table, rows: ir.Table) -> ir.Table:
@@ -115,7 +115,5 @@ def _shaped(states: ir.Table, rows: ir.Table) -> ir.Table:
 
     newest = rows.select("profile_id", "category", "seq", "source", updated_at=rows["at"])
     joined = states.inner_join(newest, ["profile_id", "category", "seq"])
-    state = ibis.cases(
-        (joined.grants == joined.speakers, "granted"), (joined.grants == 0, "denied"), else_="conflict"
-    )
+    state = ibis.cases((joined.grants == joined.speakers, "granted"), (joined.grants == 0, "denied"), else_="conflict")
     return joined.select("profile_id", "category", state=state, source=joined.source, updated_at=joined.updated_at)

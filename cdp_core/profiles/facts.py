@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdp_core.operators import as_operators, matches, span
 from cdp_core.operators.compile import time_literal
+from cdp_core.operators.values import nonblank
 from cdp_core.profiles.spec import TIME, ComputedTrait, PickedTrait, TraitSpec
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Facts:
 
     def trait(self, trait: PickedTrait, name: str) -> ir.StringValue:
         """What an identify event states for the trait; null when it states nothing or a blank."""
-        return self.table[self.stated[trait.from_ or name]].strip().nullif("")
+        return nonblank(self.table[self.stated[trait.from_ or name]])
 
     def property(self, name: str) -> ir.StringValue:
         return self.table[self.read[name]]
@@ -103,7 +104,9 @@ def _slim(
         **columns,
     )
     order = [slim.order_at, slim.order_received, slim.order_rank, slim.source, slim.message_id]
-    return slim.mutate(seq=ibis.row_number().over(group_by=slim.profile_id, order_by=order) + 1)
+    number = ibis.row_number().over(group_by=slim.profile_id, order_by=order)
+    # Ibis takes it for 64 bits wide, Spark makes it 32; scores need the room.
+    return slim.mutate(seq=number.cast("int32").cast("int64") + 1)
 
 
 def source_rank(source: ir.StringValue, order: Sequence[str]) -> ir.IntegerValue:

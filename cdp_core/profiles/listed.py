@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cdp_core.operators.values import typed, written
+from cdp_core.operators.values import nonblank, typed, written
 from cdp_core.profiles.facts import Facts
 from cdp_core.profiles.spec import TIME, ComputedTrait
 
@@ -35,7 +35,7 @@ def value_counts(facts: Facts, traits: Mapping[str, ComputedTrait]) -> ir.Table 
 def _value(facts: Facts, trait: ComputedTrait) -> ir.StringValue:
     if trait.property_name == TIME:
         return written(facts.table["at"])
-    text = facts.property(str(trait.property_name)).strip().nullif("")
+    text = nonblank(facts.property(str(trait.property_name)))
     kind = trait.type or "string"
     return text if kind == "string" else written(typed(text, kind))
 

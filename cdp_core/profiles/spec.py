@@ -52,8 +52,8 @@ class PickedTrait(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     pick: Literal["latest", "source_order", "most_frequent", "longest"] = "latest"
-    from_: str | None = Field(None, alias="from", min_length=1)
-    sources: list[str] | None = Field(None, min_length=1)
+    from_: str | None = Field(default=None, alias="from", min_length=1)
+    sources: list[str] | None = Field(default=None, min_length=1)
     type: Kind = "string"
 
 
@@ -83,7 +83,7 @@ class ComputedTrait(BaseModel):
     where: Where = Field(default_factory=dict)
     window: Duration | None = None
     type: Kind | None = None
-    at_least: int | None = Field(None, ge=1, description="most_frequent only: how often the value must occur")
+    at_least: int | None = Field(default=None, ge=1, description="most_frequent only: how often the value must occur")
 
     @model_validator(mode="after")
     def _one_kind(self) -> ComputedTrait:
@@ -150,7 +150,7 @@ class SqlTrait(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sql: str = Field(min_length=1)
-    columns: list[str] | None = Field(None, min_length=1)
+    columns: list[str] | None = Field(default=None, min_length=1)
 
 
 def _which(data: Any) -> str:
@@ -179,13 +179,14 @@ def trait_types(traits: Mapping[str, TraitSpec]) -> dict[str, str]:
     >>> trait_types({"orders": ComputedTrait(count="Order Completed"), "email": PickedTrait()})
     {'orders': 'integer', 'email': 'string'}
     """
-    kinds: dict[str, str] = {}
-    for name, trait in traits.items():
-        for column in columns_of(name, trait):
-            kinds[column] = (
-                "unknown" if isinstance(trait, SqlTrait) else trait.type if isinstance(trait, PickedTrait) else trait.kind
-            )
-    return kinds
+    return {column: kind_of_trait(traits[name]) for name, column in _columns(traits)}
+
+
+def kind_of_trait(trait: TraitSpec) -> str:
+    """Kind of a trait's column."""
+    if isinstance(trait, SqlTrait):
+        return "unknown"
+    return trait.type if isinstance(trait, PickedTrait) else trait.kind
 
 
 def check_traits(traits: Mapping[str, TraitSpec], sources: Mapping[str, Any] | list[str]) -> None:
@@ -194,7 +195,7 @@ def check_traits(traits: Mapping[str, TraitSpec], sources: Mapping[str, Any] | l
     for name, column in _columns(traits):
         where = f"traits.{name}"
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", column):
-            raise SpecError(f"{column!r} cannot be a column", where=where, hint="start with a letter and use letters, digits and _")
+            raise SpecError(f"{column!r} cannot be a column", where=where, hint="use letters, digits and _")
         if column.lower() in seen:
             raise SpecError(f"the name {column!r} is taken by {seen[column.lower()]}", where=where)
         seen[column.lower()] = f"trait {name!r}"

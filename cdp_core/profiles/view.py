@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.operators import kind_of
-from cdp_core.operators.values import typed, written
+from cdp_core.operators.values import nonblank, typed, written
 from cdp_core.profiles.find import find_profiles, resolve_profile
 from cdp_core.profiles.rules import picked_from
 
@@ -145,7 +145,7 @@ def _others(
         if not reads or not row["candidates"] or row["trait"] not in profiles.columns:
             continue
         key, sources = reads
-        text = engine.json_text(events.traits, key).strip().nullif("")
+        text = nonblank(engine.json_text(events.traits, key))
         stated = events.select(
             "source",
             trait=ibis.literal(row["trait"], "string"),

@@ -43,8 +43,8 @@ def fingerprints(engine: Engine, config: Config, now: datetime) -> dict[str, str
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
     identity = _hash(_CODE, config.identity, config.region, events)
-    profiles = _hash(identity, {n: t for n, t in config.traits.items()}, list(config.sources), now)
-    audiences = _hash(profiles, {n: a for n, a in config.audiences.items()})
+    profiles = _hash(identity, dict(config.traits), list(config.sources), now)
+    audiences = _hash(profiles, dict(config.audiences))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
 
 
@@ -108,7 +108,9 @@ def _profiles(engine: Engine, config: Config, made: Derived, run: Run, now: date
     from cdp_core.profiles.build import build_profiles
 
     links = _current(engine, made, "event_profiles")
-    named = {n: made.replaced[n] for n in ("event_profiles", "user_identifiers") if n in made.replaced}
+    named: dict[str, ir.Table] = {
+        name: made.replaced[name] for name in ("event_profiles", "user_identifiers") if name in made.replaced
+    }
     built = build_profiles(
         engine,
         engine.table("events"),
@@ -133,7 +135,6 @@ def _audiences(engine: Engine, config: Config, made: Derived, run: Run, now: dat
         events=engine.table("events"),
         event_profiles=_current(engine, made, "event_profiles"),
         consents=_current(engine, made, "consents"),
-        members=engine.table("audience_members"),
     )
     before = _repointed(engine, engine.table("audience_members"), _current(engine, made, "profile_merges"))
     found = refresh(engine, config.audiences, inputs, before=before, now=now, run_id=run.run_id)

@@ -29,7 +29,8 @@ class SourceBatch:
 
     `rows` has the source's own columns and `_line` (Int64, the first line or row number in the part).
     `rejects` has payload, rule, field, description: rows that could not be read. `read` counts both. `kinds` tells the
-    type (string, integer, number, boolean, date, datetime, json) of columns that `rows` holds as text.
+    type (string, integer, number, boolean, date, datetime, json) of columns that `rows` holds as text; with `untyped`
+    the types of other text columns are inferred (CSV), without it text is text (Parquet, SQL).
     `modified` is the part's own time (UTC), the time of rows that have none. A batch of no rows records its part.
     """
 
@@ -39,6 +40,7 @@ class SourceBatch:
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECT_SCHEMA))
     cursor: str | None = None
     kinds: dict[str, str] = field(default_factory=dict)
+    untyped: bool = False
     modified: datetime | None = None
     fraction: float | None = None
 

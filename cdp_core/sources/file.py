@@ -56,9 +56,11 @@ class FileSource:
 
     def _batches(self, path: Path, part: str, fingerprint: str, modified: datetime) -> Iterator[SourceBatch]:
         try:
-            for rows, rejects, kinds in self._pieces(path):
+            kind = self.options.format or self._format(path)
+            for rows, rejects, kinds in self._pieces(path, kind):
                 yield SourceBatch(
                     part=part, fingerprint=fingerprint, modified=modified, rows=rows, kinds=kinds,
+                    untyped=kind in ("csv", "tsv", "json", "ndjson"),
                     rejects=rejects.select(list(REJECT_SCHEMA)) if rejects.width else pl.DataFrame(schema=REJECT_SCHEMA),
                 )  # fmt: skip
         except BrokenFile as error:
@@ -66,8 +68,7 @@ class FileSource:
         except (OSError, pl.exceptions.PolarsError) as error:
             raise self.context.fail(f"{part} cannot be read: {_first_line(error)}", hint="check the file") from None
 
-    def _pieces(self, path: Path) -> Iterator[Piece]:
-        kind = self.options.format or self._format(path)
+    def _pieces(self, path: Path, kind: Format) -> Iterator[Piece]:
         if kind in ("csv", "tsv"):
             from cdp_core.sources.delimited import read_delimited
 

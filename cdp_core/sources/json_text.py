@@ -97,22 +97,31 @@ def _outside_strings(data: np.ndarray):  # type: ignore[no-untyped-def]  # noqa:
     return lambda positions: np.searchsorted(real, positions) % 2 == 0
 
 
-def judge(staging: Staging, frame: pl.DataFrame, fields: dict[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def judge(
+    staging: Staging, frame: pl.DataFrame, fields: dict[str, str], inner: dict[str, tuple[str, str]] | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Parse `_text` (an object each) into fields; give the sound rows and the rejects (REJECT_SCHEMA and `_line`).
 
     `fields` as in `json_lines.parse`. The columns that `frame` has already stay.
     """
     frame = frame.with_columns(_rule=_text_rule(frame["_text"]))
     sound = frame.filter(pl.col("_rule").is_null()).drop("_rule")
-    parsed = json_lines.parse(staging, sound["_text"], fields)
+    parsed = json_lines.parse(staging, sound["_text"], fields, inner)
     verdict = (
-        pl.when(~pl.col("_valid")).then(pl.lit("parse.json"))
-        .when(pl.col("_kind") != "OBJECT").then(pl.lit("parse.object"))
-        .when(pl.col("_repeated")).then(pl.lit("parse.duplicate_key"))
+        pl.when(~pl.col("_valid"))
+        .then(pl.lit("parse.json"))
+        .when(pl.col("_kind") != "OBJECT")
+        .then(pl.lit("parse.object"))
+        .when(pl.col("_repeated"))
+        .then(pl.lit("parse.duplicate_key"))
     )
     sound = sound.hstack(parsed).with_columns(_rule=verdict)
-    bad = pl.concat([frame.filter(pl.col("_rule").is_not_null()).select("_line", "_text", "_rule"),
-                     sound.filter(pl.col("_rule").is_not_null()).select("_line", "_text", "_rule")])
+    bad = pl.concat(
+        [
+            frame.filter(pl.col("_rule").is_not_null()).select("_line", "_text", "_rule"),
+            sound.filter(pl.col("_rule").is_not_null()).select("_line", "_text", "_rule"),
+        ]
+    )
     return sound.filter(pl.col("_rule").is_null()).drop("_rule", "_valid", "_kind", "_repeated"), described(bad)
 
 
@@ -126,9 +135,13 @@ def described(bad: pl.DataFrame) -> pl.DataFrame:
         "parse.json": "it is no JSON",
         "parse.object": "it is JSON, but no object",
         "parse.duplicate_key": "a key occurs twice",
+        "parse.empty_batch": "a batch of no events",
     }
     return bad.select(
-        "_line", payload=readable(pl.col("_text")), rule="_rule", field=pl.lit(None, pl.String),
+        "_line",
+        payload=readable(pl.col("_text")),
+        rule="_rule",
+        field=pl.lit(None, pl.String),
         description=pl.format("line {}: {}", "_line", pl.col("_rule").replace_strict(said, default=pl.col("_rule"))),
     )
 
@@ -139,16 +152,25 @@ def _text_rule(text: pl.Series) -> pl.Series:
     t = pl.col("t")
     long = t.str.len_bytes() > MAX_ROW_BYTES
     deep = t.str.count_matches("[", literal=True) + t.str.count_matches("{", literal=True) > MAX_DEPTH
-    number = t.str.contains_any(["NaN", "nan", "NAN", "inf", "Inf", "INF"]) | t.str.contains(r"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+    number = t.str.contains_any(["NaN", "nan", "NAN", "inf", "Inf", "INF"]) | t.str.contains(
+        r"[0-9][eE]\+?[0-9]{3}|[0-9]{309}"
+    )
     suspect = frame.filter(~long & (deep | number)).select("i", bare=t.str.replace_all(STRING, ""))
     wrong = suspect.filter(pl.col("bare").str.contains(TOO_BIG))["i"]
     return frame.select(
-        pl.when(t.str.contains(BAD, literal=True)).then(pl.lit("parse.encoding"))
-        .when(t.str.contains("\x00", literal=True)).then(pl.lit("parse.nul_bytes"))
-        .when(t.str.contains("\\u0000", literal=True) & t.str.contains(ESCAPED_NUL)).then(pl.lit("parse.nul_bytes"))
-        .when(long).then(pl.lit("parse.too_long"))
-        .when(pl.col("i").is_in(_too_deep(suspect).implode())).then(pl.lit("parse.depth"))
-        .when(pl.col("i").is_in(wrong.implode())).then(pl.lit("parse.number")).alias("rule")
+        pl.when(t.str.contains(BAD, literal=True))
+        .then(pl.lit("parse.encoding"))
+        .when(t.str.contains("\x00", literal=True))
+        .then(pl.lit("parse.nul_bytes"))
+        .when(t.str.contains("\\u0000", literal=True) & t.str.contains(ESCAPED_NUL))
+        .then(pl.lit("parse.nul_bytes"))
+        .when(long)
+        .then(pl.lit("parse.too_long"))
+        .when(pl.col("i").is_in(_too_deep(suspect).implode()))
+        .then(pl.lit("parse.depth"))
+        .when(pl.col("i").is_in(wrong.implode()))
+        .then(pl.lit("parse.number"))
+        .alias("rule")
     )["rule"]
 
 
@@ -163,16 +185,18 @@ def _too_deep(suspect: pl.DataFrame) -> pl.Series:
     return rest.filter(pl.col("bare").str.contains(r"[\[{]{2}|\[\]|\{\}"))["i"]
 
 
-def read_json(staging: Staging, path: Path, encoding: str | None) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]]:
+def read_json(
+    staging: Staging, path: Path, encoding: str | None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]]:
     """Rows (text columns and `_line`), rejects, and the kinds of columns that JSON itself tells."""
     for frame in values(path, encoding):
         sound, bad = judge(staging, frame, {})
         found = json_lines.keys(staging, sound["_text"])
-        fields = dict.fromkeys(found["key"].to_list(), "text")
-        rows = json_lines.parse(staging, sound["_text"], fields).select(list(fields))
-        rows.columns = tidy(rows.columns)
+        names = found["key"].to_list()
+        rows = json_lines.extract(staging, sound["_text"], names)
+        rows.columns = tidy(names)
         kinds = {}
         for name, row in zip(rows.columns, found.iter_rows(named=True), strict=True):
-            mixed = "string" if row["strings"] else "json" if row["nested"] else None
-            kinds[name] = mixed or ("boolean" if row["only_booleans"] and row["booleans"] else "")
+            told = "string" if row["string"] else "json" if row["nested"] else None
+            kinds[name] = told or ("boolean" if row["logical"] and row["boolean"] else "")
         yield rows.hstack([sound["_line"]]), bad, {k: v for k, v in kinds.items() if v}

@@ -58,7 +58,9 @@ def targets(spec: MapSpec, columns: list[str]) -> dict[str, list[Target]]:
         bucket = "traits" if spec.type in ("identify", "group") else "properties"
         taken = [Target(name=c, column=c) for c in columns if c not in used and c != LINE]
         return {"traits": [], "properties": [], bucket: taken}
-    return {bucket: [_target(n, v) for n, v in (getattr(spec, bucket) or {}).items()] for bucket in ("traits", "properties")}
+    return {
+        bucket: [_target(n, v) for n, v in (getattr(spec, bucket) or {}).items()] for bucket in ("traits", "properties")
+    }
 
 
 def _target(name: str, value: ColumnValue | ConstantValue) -> Target:
@@ -89,7 +91,10 @@ def map_rows(
     verdict = [pl.when(bad).then(pl.lit(text)) for bad, _, _, text in faults]
     first = {"_rule": 1, "_field": 2}
     return frame.with_columns(
-        *(pl.coalesce([pl.when(f[0]).then(pl.lit(f[position], pl.String)) for f in faults]).alias(name) for name, position in first.items()),
+        *(
+            pl.coalesce([pl.when(f[0]).then(pl.lit(f[position], pl.String)) for f in faults]).alias(name)
+            for name, position in first.items()
+        ),
         pl.concat_str(verdict, separator="; ", ignore_nulls=True).alias("_said"),
     ).select(*EVENT_COLUMNS, "_rule", "_field", "_said")
 
@@ -106,7 +111,9 @@ def _declared(
     for name in ("time", "received_at", "sent_at"):
         if column := getattr(spec, name):
             times[f"_{name}"] = (column, spec.time_format if name == "time" else None)
-            said = f"column {column!r} holds no time" if name != "time" else f"column {column!r} is blank or holds no time"
+            said = (
+                f"column {column!r} holds no time" if name != "time" else f"column {column!r} is blank or holds no time"
+            )
             given = pl.col(column).is_not_null() if name != "time" else pl.lit(True)
             faults.append((given & pl.col(f"_{name}").is_null(), "map.time", column, said))
     casts: list[pl.Expr] = []
@@ -132,7 +139,14 @@ def _declared(
     if texts:
         source = rows.select(pl.col(c).alias(n) for n, c in texts.items())
         sound = json_lines.valid(staging, source)
-        found = found.hstack([source[n].zip_with(sound[n].fill_null(False), pl.Series([None], dtype=pl.String).new_from_index(0, rows.height)) for n in texts])
+        found = found.hstack(
+            [
+                source[n].zip_with(
+                    sound[n].fill_null(False), pl.Series([None], dtype=pl.String).new_from_index(0, rows.height)
+                )
+                for n in texts
+            ]
+        )
     return found.hstack(rows.select(casts)) if casts else found, faults
 
 
@@ -143,12 +157,17 @@ def _cast(column: pl.Expr, dtype: pl.DataType, kind: str) -> pl.Expr:
         return as_text(column, dtype)
     if kind == "integer":
         plain = text.str.replace(r"\.0+$", "")
-        return pl.when(plain.str.contains(r"^[+-]?[0-9]+$")).then(plain.str.replace(r"^\+", "").cast(pl.Int64, strict=False))
+        return pl.when(plain.str.contains(r"^[+-]?[0-9]+$")).then(
+            plain.str.replace(r"^\+", "").cast(pl.Int64, strict=False)
+        )
     if kind == "number":
         number = text.cast(pl.Float64, strict=False)
         return pl.when(number.is_finite() & text.str.contains("[0-9]")).then(number)
     if kind == "boolean":
-        yes, no = (text.str.to_lowercase().is_in(words) for words in (["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]))
+        yes, no = (
+            text.str.to_lowercase().is_in(words)
+            for words in (["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"])
+        )
         return pl.when(yes).then(True).when(no).then(False)
     return text
 
@@ -173,7 +192,10 @@ def _events(
         time.alias("original_timestamp"),
         sent.alias("sent_at"),
         received.alias("received_at"),
-        *(json_object([_member(bucket, t, kinds, frame.schema) for t in wanted]).alias(bucket) for bucket, wanted in buckets.items()),
+        *(
+            json_object([_member(bucket, t, kinds, frame.schema) for t in wanted]).alias(bucket)
+            for bucket, wanted in buckets.items()
+        ),
         _context(spec, schema).alias("context"),
         (text(spec.record) if spec.record else _joined(spec, schema)).alias("record_id"),
     ]
@@ -183,7 +205,9 @@ def _member(bucket: str, target: Target, kinds: Mapping[str, str], schema: Mappi
     if target.column is None:
         import json
 
-        return pl.lit(f"{quoted(target.name)}:{json.dumps(target.value)}" if target.value is not None else None, pl.String)
+        return pl.lit(
+            f"{quoted(target.name)}:{json.dumps(target.value)}" if target.value is not None else None, pl.String
+        )
     if target.kind is not None:
         name = f"_{bucket}.{target.name}"
         return member(target.name, pl.col(name), target.kind, schema[name])
@@ -201,16 +225,22 @@ def _context(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     for name, column in spec.identifiers.items():
         if name not in EVENT_IDENTIFIERS:
             value = member("id", as_text(pl.col(column), schema[column]).str.strip_chars(), "string", pl.String())
-            ids.append(pl.concat_str(pl.lit("{"), value, pl.lit(f',"type":{quoted(name)},"collection":"users","encoding":"none"}}')))
+            ids.append(
+                pl.concat_str(
+                    pl.lit("{"), value, pl.lit(f',"type":{quoted(name)},"collection":"users","encoding":"none"}}')
+                )
+            )
     parts = []
     if ids:
         inner = pl.concat_str(ids, separator=",", ignore_nulls=True)
         parts.append(pl.when(inner != "").then(pl.concat_str(pl.lit('"externalIds":['), inner, pl.lit("]"))))
     if spec.consent:
-        inner = json_object([
-            member(category, _cast(pl.col(column), schema[column], "boolean"), "boolean", pl.Boolean())
-            for category, column in spec.consent.items()
-        ])
+        inner = json_object(
+            [
+                member(category, _cast(pl.col(column), schema[column], "boolean"), "boolean", pl.Boolean())
+                for category, column in spec.consent.items()
+            ]
+        )
         parts.append(pl.concat_str(pl.lit('"consent":{"categoryPreferences":'), inner, pl.lit("}")))
     return json_object(parts)
 
@@ -218,7 +248,9 @@ def _context(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 def _joined(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     if not spec.key:
         return pl.lit(None, pl.String)
-    return pl.concat_str([as_text(pl.col(c), schema[c]).str.strip_chars().fill_null("") for c in spec.key], separator="|")
+    return pl.concat_str(
+        [as_text(pl.col(c), schema[c]).str.strip_chars().fill_null("") for c in spec.key], separator="|"
+    )
 
 
 def _measured(name: str, column: pl.Expr) -> pl.Expr:
@@ -232,16 +264,25 @@ def _hashed(spec: MapSpec, buckets: Mapping[str, list[Target]], schema: Mapping[
     Values count as the source spells them, so that a column whose type widens gives no new events; so do the names
     and types that the mapping gives them, so that an edited mapping does.
     """
+
     def text(column: str) -> pl.Expr:
         return as_text(pl.col(column), schema[column])
 
-    content = {f"time:{spec.time_format}:{spec.timezone}": spec.time, "received_at": spec.received_at, "sent_at": spec.sent_at}
-    content |= {f"identifiers.{n}": c for n, c in spec.identifiers.items()} | {f"consent.{n}": c for n, c in spec.consent.items()}
+    content = {
+        f"time:{spec.time_format}:{spec.timezone}": spec.time,
+        "received_at": spec.received_at,
+        "sent_at": spec.sent_at,
+    }
+    content |= {f"identifiers.{n}": c for n, c in spec.identifiers.items()} | {
+        f"consent.{n}": c for n, c in spec.consent.items()
+    }
     content |= {"record": spec.record}
     constants = f"{spec.type}|{spec.event}"
     for bucket, wanted in buckets.items():
         content |= {f"{bucket}.{t.name}:{t.kind}:{t.format}": t.column for t in wanted}
-        constants += "".join(f"|{bucket}.{t.name}={t.value!r}" for t in sorted(wanted, key=lambda t: t.name) if t.column is None)
+        constants += "".join(
+            f"|{bucket}.{t.name}={t.value!r}" for t in sorted(wanted, key=lambda t: t.name) if t.column is None
+        )
     parts = [_measured(name, text(column)) for name, column in sorted(content.items()) if column]
     whole = pl.concat_str([pl.lit(constants), *parts], separator="|", ignore_nulls=True)
     key = [_measured(column, text(column)) for column in spec.key] or [whole]

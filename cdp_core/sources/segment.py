@@ -19,7 +19,6 @@ from cdp_core.sources.base import REJECT_SCHEMA, SourceBatch, SourceContext
 from cdp_core.sources.json_text import described, judge, values
 from cdp_core.sources.parts import find_files, fresh_parts
 from cdp_core.sources.text import BrokenFile
-from cdp_core.sources.values import not_blank
 
 TYPES = ("identify", "track", "group", "page", "screen", "alias")
 TEXTS = {
@@ -29,7 +28,8 @@ TEXTS = {
 }  # fmt: skip
 OBJECTS = ("properties", "traits", "context", "integrations")
 TIMES = ("timestamp", "original_timestamp", "sent_at", "received_at")
-FIELDS = {**dict.fromkeys(TEXTS, "text"), **dict.fromkeys((*OBJECTS, "batch"), "json")}
+FIELDS = {k: "time" if v in TIMES else "text" for k, v in TEXTS.items()} | dict.fromkeys((*OBJECTS, "batch"), "json")
+INNER = {"_traits": ("context", "traits"), "_external": ("context", "externalIds")}
 
 
 class SegmentOptions(BaseModel):
@@ -64,7 +64,11 @@ class SegmentSource:
             for frame in values(path, self.options.encoding):
                 rows, bad = self._events(frame)
                 yield SourceBatch(
-                    part=part, fingerprint=fingerprint, modified=modified, rows=rows, rejects=bad.select(list(REJECT_SCHEMA))
+                    part=part,
+                    fingerprint=fingerprint,
+                    modified=modified,
+                    rows=rows,
+                    rejects=bad.select(list(REJECT_SCHEMA)),
                 )
         except BrokenFile as error:
             raise self.context.fail(f"{part} is damaged: {error}", hint="replace the file") from None
@@ -72,55 +76,59 @@ class SegmentSource:
             raise self.context.fail(f"{part} cannot be read: {(error.strerror or str(error)).lower()}") from None
 
     def _events(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        staging = self.context.staging
-        sound, bad = judge(staging, frame, FIELDS)
-        bodies = sound.filter(pl.col("batch").str.starts_with("[") & pl.col("type").is_null())
-        if bodies.height:
-            sound = sound.filter(~(pl.col("batch").str.starts_with("[") & pl.col("type").is_null()).fill_null(False))
+        sound, bad = judge(self.context.staging, frame, FIELDS, INNER)
+        is_body = pl.col("type").is_null() & pl.col("batch").str.starts_with("[").fill_null(False)
+        if (bodies := sound.filter(is_body)).height:
             more, worse = self._unpacked(bodies)
-            sound, bad = pl.concat([sound, more], how="diagonal"), pl.concat([bad, worse])
-        named = sound.rename(TEXTS)
-        named = named.with_columns(not_blank(pl.col(c)) for c in TEXTS.values())
-        return self._finished(named.rename({"_text": "_payload"}), bad)
+            sound, bad = pl.concat([sound.filter(~is_body), more.select(sound.columns)]), pl.concat([bad, worse])
+        return self._finished(sound.rename({**TEXTS, "_text": "_payload"}), bad)
 
     def _unpacked(self, bodies: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        outer = bodies.select("_line", "batch", **{f"_{c}": c for c in ("context", "integrations", "sentAt", "receivedAt")})
+        """Events of batch bodies, each with the body's context, integrations and times where it has none of its own."""
         staging = self.context.staging
-        items = json_lines.elements(staging, outer, "batch").rename({"batch": "_text"})
-        empty = outer.filter(~pl.col("_line").is_in(items["_line"].implode()))
-        sound, bad = judge(staging, items, FIELDS)
+        outer = ("context", "integrations", "sentAt", "receivedAt", "_untimely")
+        items = bodies.select("_line", "batch", **{f"_outer_{c}": c for c in outer})
+        events = json_lines.elements(staging, items, "batch").rename({"batch": "_text"})
+        empty = items.filter(~pl.col("_line").is_in(events["_line"].implode()))
+        sound, bad = judge(staging, events, FIELDS)
         for column in ("context", "integrations"):
-            sound = sound.with_columns(json_lines.merge(staging, sound.select(f"_{column}", column)).alias(column))
-        sound = sound.with_columns(pl.coalesce(c, f"_{c}").alias(c) for c in ("sentAt", "receivedAt"))
+            pair = sound.select(f"_outer_{column}", column)
+            sound = sound.with_columns(json_lines.merge(staging, pair).alias(column))
+        sound = sound.with_columns(
+            pl.coalesce(c, f"_outer_{c}").alias(c) for c in ("sentAt", "receivedAt", "_untimely")
+        )
+        keys = {key: "json" for _, key in INNER.values()}
+        inner = json_lines.parse(staging, sound["context"], keys).rename(
+            {key: name for name, (_, key) in INNER.items()}
+        )
         nothing = described(empty.select("_line", _text="batch", _rule=pl.lit("parse.empty_batch")))
-        return sound.drop("_context", "_integrations", "_sentAt", "_receivedAt"), pl.concat([bad, nothing])
+        return sound.hstack(inner.select(list(INNER))), pl.concat([bad, nothing])
 
     def _finished(self, named: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        staging = self.context.staging
-        inner = json_lines.parse(staging, named["context"], {"traits": "json", "externalIds": "json"})
-        times = json_lines.utc_times(staging, named.select(TIMES))
-        spare = named.filter(pl.col("message_id").is_null())["_payload"]
-        hashes = pl.DataFrame({"_payload": spare, "_md5": json_lines.md5(staging, spare.to_frame())["_payload"]}).unique()
-        rule, column = _verdict()
-        both = pl.DataFrame({"a": inner["traits"], "b": named["traits"]})
-        traits = json_lines.merge(staging, both) if both.drop_nulls().height else pl.select(pl.coalesce(both["a"], both["b"])).to_series()
+        rule, place = _verdict()
         frame = named.with_columns(
             pl.col("type").str.to_lowercase(),
-            event=pl.coalesce("event", "name"), _external=inner["externalIds"],
-            **{f"_{c}": c for c in TIMES}, traits=traits,
-        ).with_columns(times)  # fmt: skip
-        frame = frame.join(hashes, on="_payload", how="left").with_columns(pl.coalesce("message_id", "_md5").alias("message_id"))
-        frame = frame.with_columns(
-            timestamp=_timestamp(), **{f"_{c}": pl.col(f"_{c}").is_not_null() & pl.col(c).is_null() for c in TIMES}
-        ).with_columns(
-            received_at=pl.coalesce("received_at", "timestamp"), _rule=rule, _field=column
+            pl.coalesce("event", "name").alias("event"),
+            json_lines.merge(self.context.staging, named.select("_traits", "traits")).alias("traits"),
+            _timestamp().alias("timestamp"),
+            self._message_ids(named),
         )
+        frame = frame.with_columns(pl.coalesce("received_at", "timestamp"), _rule=rule, _field=place)
         wrong = frame.filter(pl.col("_rule").is_not_null()).select(
             "_line", payload="_payload", rule="_rule", field="_field",
             description=pl.format("line {}: {}", "_line", pl.col("_rule").replace_strict(SAID)),
         )  # fmt: skip
         good = frame.filter(pl.col("_rule").is_null()).select(*COLUMNS, "_payload", "_line")
         return good, pl.concat([bad.select(wrong.columns), wrong])
+
+    def _message_ids(self, named: pl.DataFrame) -> pl.Series:
+        """An event that came without an id gets one from its content."""
+        given = named["message_id"]
+        if not given.null_count():
+            return given
+        spare = named.select(pl.when(pl.col("message_id").is_null()).then(pl.col("_payload")))
+        made = json_lines.md5(self.context.staging, spare).to_series()
+        return given.zip_with(given.is_not_null(), made)
 
 
 COLUMNS = (
@@ -143,7 +151,9 @@ def _timestamp() -> pl.Expr:
 
 def _verdict() -> tuple[Any, Any]:
     """The first rule that an event breaks, and the field."""
-    no_object = {c: pl.col(c).is_not_null() & ~pl.col(c).str.starts_with("{") for c in ("properties", "traits", "context")}
+    no_object = {
+        c: pl.col(c).is_not_null() & ~pl.col(c).str.starts_with("{") for c in ("properties", "traits", "context")
+    }
     anonymous = pl.all_horizontal(pl.col(c).is_null() for c in ("user_id", "anonymous_id"))
     external = pl.col("_external").is_null() | ~pl.col("_external").str.contains('"id"')
     grouped = (pl.col("type") == "group") & pl.col("group_id").is_not_null()
@@ -151,7 +161,7 @@ def _verdict() -> tuple[Any, Any]:
         (~pl.col("type").is_in(TYPES).fill_null(False), "spec.type", "type"),
         ((pl.col("type") == "track") & pl.col("event").is_null(), "spec.event", "event"),
         *((bad, "spec.object", c) for c, bad in no_object.items()),
-        *((pl.col(f"_{c}"), "map.time", c) for c in TIMES),
+        *((pl.col("_untimely") == name, "map.time", name) for name, c in TEXTS.items() if c in TIMES),
         (pl.col("timestamp").is_null() | ~pl.col("timestamp").dt.year().is_between(1, 9999), "map.time", "timestamp"),
         (anonymous & external & ~grouped, "spec.no_identifier", "userId"),
     ]

@@ -83,7 +83,9 @@ def _stage(
             progress(name, batch.fraction)
     loader.check()
     seconds = time.perf_counter() - started
-    return StagedSource(source=name, rows_read=loader.read, parts=loader.part_rows(own), columns=loader.new_columns(), seconds=seconds)
+    return StagedSource(
+        source=name, rows_read=loader.read, parts=loader.part_rows(own), columns=loader.new_columns(), seconds=seconds
+    )
 
 
 def _fingerprint(spec: SourceSpec) -> str:
@@ -94,7 +96,15 @@ class _Loader:
     """One source on its way into the staging tables."""
 
     def __init__(
-        self, name: str, spec: SourceSpec, staging: Staging, gives: str, now: datetime, known: pl.DataFrame, *, fresh: bool
+        self,
+        name: str,
+        spec: SourceSpec,
+        staging: Staging,
+        gives: str,
+        now: datetime,
+        known: pl.DataFrame,
+        *,
+        fresh: bool,
     ) -> None:
         self.name, self.spec, self.gives, self.now = name, spec, gives, now
         self.staging = staging
@@ -113,7 +123,11 @@ class _Loader:
         self.read += batch.read
         at = batch.modified or self.now
         if batch.rejects.height:
-            self._reject(batch.rejects.with_columns(message_id=pl.lit(None, pl.String), received_at=pl.lit(at, pl.Datetime("us"))))
+            self._reject(
+                batch.rejects.with_columns(
+                    message_id=pl.lit(None, pl.String), received_at=pl.lit(at, pl.Datetime("us"))
+                )
+            )
         if batch.rows.height:
             (self._rows if self.gives == "rows" else self._ready)(batch, at)
 
@@ -121,7 +135,7 @@ class _Loader:
         mapping = self.spec.map
         assert mapping is not None
         rows = plain(respell(batch.rows, [*self.kinds, *mapping.used()]))
-        self._learn(rows, batch.kinds)
+        self._learn(rows, batch)
         mapped = map_rows(rows, self.kinds, mapping, source=self.name, at=at, staging=self.staging)
         rows = rows.drop(LINE, strict=False)
         bad = mapped["_rule"].is_not_null()
@@ -155,11 +169,14 @@ class _Loader:
         frame = wrong.with_columns(
             source=pl.lit(self.name), message_id=pl.coalesce("message_id", pl.concat_str(pl.lit("x"), pl.lit(spare)))
         )
-        self.tables.append("rejects", frame.select("source", "message_id", "received_at", "payload", "rule", "field", "description"))
+        self.tables.append(
+            "rejects", frame.select("source", "message_id", "received_at", "payload", "rule", "field", "description")
+        )
 
-    def _learn(self, rows: pl.DataFrame, told: Mapping[str, str]) -> None:
-        texts = [c for c, kind in rows.schema.items() if kind == pl.String and c not in told]
-        found = {c: kind_of(kind) for c, kind in rows.schema.items() if c != LINE} | dict(told) | inferred(rows.select(texts))
+    def _learn(self, rows: pl.DataFrame, batch: SourceBatch) -> None:
+        found = {c: kind_of(kind) for c, kind in rows.schema.items() if c != LINE} | dict(batch.kinds)
+        if batch.untyped:
+            found |= inferred(rows.select(c for c, k in rows.schema.items() if k == pl.String and c not in batch.kinds))
         for column, kind in found.items():
             self.kinds[column] = wider(self.kinds.get(column, "null"), kind)
 

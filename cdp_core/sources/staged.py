@@ -20,7 +20,9 @@ class Tables:
     def append(self, name: str, frame: pl.DataFrame) -> None:
         known = self._schemas.get(name)
         if known is None:
-            known = dict(self._staging.polars(self._staging.table(name).limit(0)).schema) if self._staging.has(name) else {}
+            known = (
+                dict(self._staging.polars(self._staging.table(name).limit(0)).schema) if self._staging.has(name) else {}
+            )
         frame = frame.cast({c: pl.String for c, kind in frame.schema.items() if kind == pl.Null})
         for column, kind in frame.schema.items():
             held = known.get(column)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cdp_core.sources.text import BAD, MAX_ROW_BYTES, spans
+from cdp_core.sources.text import BAD, MAX_ROW_BYTES, readable, spans
 
 DELIMITERS = (",", ";", "\t", "|")
 QUOTE, NEWLINE, RETURN = 34, 10, 13
@@ -130,7 +130,9 @@ def _fields(data: Array, starts: Array, ends: Array, quotes: Array, delimiter: i
 def frame_of(records: Records, header: list[str], delimiter: str, first_line: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows as text columns with `_line`, and what could not be read as frame of REJECT_SCHEMA with `_line`."""
     lengths = records.ends - records.starts
-    blank = (lengths == 0) | ((lengths == 1) & (records.data[np.minimum(records.starts, len(records.data) - 1)] == RETURN))
+    blank = (lengths == 0) | (
+        (lengths == 1) & (records.data[np.minimum(records.starts, len(records.data) - 1)] == RETURN)
+    )
     zeros = _holders(records, np.flatnonzero(records.data == 0))
     broken = _holders(records, _marks(records.data))
     long = lengths > MAX_ROW_BYTES
@@ -141,8 +143,12 @@ def frame_of(records: Records, header: list[str], delimiter: str, first_line: in
     rows = _parse(records, plain, header, delimiter, first_line)
     more, lost = _parse_leniently(records, lenient, header, delimiter, first_line)
     bad = [lost]
-    for rule, mask in {"parse.nul_bytes": zeros, "parse.encoding": broken & ~zeros, "parse.too_long": long & ~zeros & ~broken,
-                       "parse.ragged_row": ragged}.items():
+    for rule, mask in {
+        "parse.nul_bytes": zeros,
+        "parse.encoding": broken & ~zeros,
+        "parse.too_long": long & ~zeros & ~broken,
+        "parse.ragged_row": ragged,
+    }.items():
         bad.append(_rejected(records, mask, rule, len(header), first_line))
     return pl.concat([rows, more]) if more.height else rows, pl.concat(bad)
 
@@ -207,4 +213,4 @@ def _rejected(records: Records, mask: Array, rule: str, width: int, first_line: 
         "parse.encoding": pl.lit("the row holds bytes that are no UTF-8"),
         "parse.too_long": pl.format(f"{{}} bytes, more than {MAX_ROW_BYTES}", pl.col("payload").str.len_bytes()),
     }[rule]
-    return frame.select("payload", "_line", rule=pl.lit(rule), description=line + said)
+    return frame.select(readable(pl.col("payload")), "_line", rule=pl.lit(rule), description=line + said)

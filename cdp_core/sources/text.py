@@ -7,7 +7,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import polars as pl
@@ -75,7 +75,11 @@ def _rest(file: IO[bytes], head: bytes, size: int) -> Iterator[bytes]:
 
 
 def _detect_wide(head: bytes) -> tuple[str | None, int]:
-    for bom, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if head.startswith(bom):
             return name, len(bom)
     sample = np.frombuffer(head[:4096], np.uint8)[: len(head[:4096]) // 2 * 2].reshape(-1, 2) == 0
@@ -148,9 +152,7 @@ def _detect_narrow(block: bytes) -> str:
 
 
 def spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pl.Series:
-    """Texts between byte positions of valid UTF-8, as one column."""
-    import pyarrow as pa
-
+    """Texts between pairs of byte positions of valid UTF-8."""
     if not len(starts):
         return pl.Series(dtype=pl.String)
     lengths = ends - starts
@@ -158,23 +160,28 @@ def spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pl.Series:
     np.add.at(edge, starts[lengths > 0], 1)
     np.add.at(edge, ends[lengths > 0], -1)
     kept = data[np.cumsum(edge[:-1], dtype=np.int8).astype(bool)]
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    array = pa.LargeStringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(kept))
-    return cast(pl.Series, pl.from_arrow(array))
+    return column(kept, np.concatenate(([0], np.cumsum(lengths))))
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[pl.DataFrame]:
-    """Lines that are not blank, as frames of `_line` (from 1) and `_text`."""
+    """Lines that are not blank, without white space around them, as frames of `_line` (from 1) and `_text`."""
     number = 1
     for block in pieces(path, encoding):
-        data = np.frombuffer(block, np.uint8)
-        ends = np.flatnonzero(data == 10)
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
         if not block.endswith(b"\n"):
-            ends = np.append(ends, len(data))
-        starts = np.concatenate(([0], ends[:-1] + 1))
-        frame = pl.DataFrame({"_line": np.arange(number, number + len(ends)), "_text": spans(data, starts, ends)})
+            ends = np.append(ends, len(block))
+        text = column(block, np.concatenate(([0], ends))).str.strip_chars()
+        frame = pl.DataFrame({"_line": np.arange(number, number + len(ends)), "_text": text})
         number += len(ends)
-        yield frame.filter(pl.col("_text").str.contains(r"\S"))
+        yield frame.filter(pl.col("_text") != "")
+
+
+def column(data: Any, offsets: np.ndarray) -> pl.Series:
+    """Texts between consecutive byte positions of valid UTF-8."""
+    import pyarrow as pa
+
+    buffers = pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(data)
+    return cast("pl.Series", pl.from_arrow(pa.LargeStringArray.from_buffers(len(offsets) - 1, *buffers)))
 
 
 def readable(text: pl.Expr) -> pl.Expr:

@@ -26,8 +26,14 @@ def time_columns(
     """
     if not wanted:
         return pl.DataFrame()
-    texts = {name: column for name, (column, form) in wanted.items() if form is None and rows.schema[column] == pl.String}
-    parsed = json_lines.utc_times(staging, rows.select(pl.col(c).alias(n) for n, c in texts.items())) if texts else pl.DataFrame()
+    texts = {
+        name: column for name, (column, form) in wanted.items() if form is None and rows.schema[column] == pl.String
+    }
+    parsed = (
+        json_lines.utc_times(staging, rows.select(pl.col(c).alias(n) for n, c in texts.items()))
+        if texts
+        else pl.DataFrame()
+    )
     series = []
     for name, (column, form) in wanted.items():
         if name in texts:
@@ -37,7 +43,9 @@ def time_columns(
         else:
             found = _typed(rows[column], form, timezone)
         sane = found.dt.year().is_between(1, 9999).fill_null(False)
-        series.append(found.zip_with(sane, pl.Series([None], dtype=UTC_TIME).new_from_index(0, rows.height)).alias(name))
+        series.append(
+            found.zip_with(sane, pl.Series([None], dtype=UTC_TIME).new_from_index(0, rows.height)).alias(name)
+        )
     return pl.DataFrame(series)
 
 
@@ -45,9 +53,13 @@ def _typed(column: pl.Series, form: str | None, timezone: str) -> pl.Series:
     kind = column.dtype
     if form in ("epoch", "epoch_ms"):
         number = column.cast(pl.Float64, strict=False) * (1e6 if form == "epoch" else 1e3)
-        return pl.select(pl.when(number.abs() < 2.6e17).then(number).cast(pl.Int64, strict=False).cast(UTC_TIME)).to_series()
+        return pl.select(
+            pl.when(number.abs() < 2.6e17).then(number).cast(pl.Int64, strict=False).cast(UTC_TIME)
+        ).to_series()
     if kind == pl.String and form is not None:
-        parsed = column.str.strip_chars().str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC" if "%z" in form else None)
+        parsed = column.str.strip_chars().str.to_datetime(
+            form, strict=False, time_unit="us", time_zone="UTC" if "%z" in form else None
+        )
         return parsed.dt.replace_time_zone(None) if "%z" in form else _utc(parsed, timezone)
     if kind == pl.Date:
         return _utc(column.cast(UTC_TIME), timezone)

@@ -52,8 +52,15 @@ def _plain(name: str, kind: pl.DataType) -> pl.Expr:
     if kind.is_float():
         return pl.when(column.is_finite()).then(column.cast(pl.Float64)).alias(name)
     if isinstance(kind, pl.Datetime):
-        return (column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else column).dt.cast_time_unit("us")
-    if kind.is_decimal() or kind == pl.Object or kind in (pl.Time, pl.Duration) or isinstance(kind, (pl.Categorical, pl.Enum)):
+        return (
+            column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else column
+        ).dt.cast_time_unit("us")
+    if (
+        kind.is_decimal()
+        or kind == pl.Object
+        or kind in (pl.Time, pl.Duration)
+        or isinstance(kind, (pl.Categorical, pl.Enum))
+    ):
         return column.cast(pl.String)
     return column
 
@@ -68,7 +75,10 @@ def inferred(texts: pl.DataFrame) -> dict[str, str]:
         return {}
     checks = {"boolean": BOOLEAN, "integer": INTEGER, "number": NUMBER}
     found = texts.select(
-        pl.struct(pl.col(c).is_null().all().alias("null"), *(pl.col(c).str.contains(p).all().alias(k) for k, p in checks.items())).alias(c)
+        pl.struct(
+            pl.col(c).is_null().all().alias("null"),
+            *(pl.col(c).str.contains(p).all().alias(k) for k, p in checks.items()),
+        ).alias(c)
         for c in texts.columns
     ).row(0, named=True)
     return {c: next((k for k, fits in found[c].items() if fits), "string") for c in texts.columns}
@@ -92,7 +102,9 @@ def as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """One spelling of a value, whatever type the column happens to have: an integer never gains `.0`."""
     if kind.is_float():
         whole = (column == column.floor()) & (column.abs() < 2**53)
-        return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+        return (
+            pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+        )
     if isinstance(kind, pl.Datetime):
         return iso(column)
     return column if kind == pl.String else column.cast(pl.String)

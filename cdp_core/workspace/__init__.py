@@ -1,4 +1,4 @@
-"""The workspace: one folder, opened. Everything that the command line, the dashboard and notebooks do goes through it."""
+"""The workspace: one folder, opened. The command line, the dashboard and notebooks go through it."""
 
 from cdp_core.workspace.facade import Workspace, demo, init, open_workspace, schema
 

@@ -96,9 +96,7 @@ class Workspace:
         from cdp_core.runs.pipeline import Options, run_pipeline
         from cdp_core.runs.record import silent
 
-        options = Options(
-            select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, sync=sync, wait=wait
-        )
+        options = Options(select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, sync=sync, wait=wait)
         return run_pipeline(
             self.engine,
             self.config,
@@ -165,11 +163,13 @@ class Workspace:
         """The single customer view of a profile_id or `type:value`. Raises UsageError when there is none."""
         from cdp_core.profiles.view import profile_card
 
-        return profile_card(self.engine, self.resolve(identifier))
+        return profile_card(self.engine, identifier)
 
     def resolve(self, identifier: str) -> str:
         """The profile_id that an identifier (`type:value` or a profile_id, old ones too) belongs to."""
-        return listings.resolve(self.engine, self.config, identifier)
+        from cdp_core.profiles.find import resolve_profile
+
+        return resolve_profile(self.engine, identifier)
 
     def identity_graph(self, profile_id: str) -> nx.Graph:
         """Identifiers of a profile as nodes, evidence as edges, for drawing and for notebooks."""
@@ -194,11 +194,7 @@ class Workspace:
 
     def preview_audience(self, condition: Mapping[str, Any], *, sample: int = 20) -> Preview:
         """Count, sample and funnel of a condition that need not be saved. Raises SpecError when it is wrong."""
-        from cdp_core.audiences.preview import preview
-
-        where = listings.checked_condition(self.engine, self.config, condition)
-        tables = listings.audience_tables(self.engine, self.config, self.now, where)
-        return preview(self.engine, where, tables, self.now, sample=sample)
+        return listings.preview_condition(self, listings.checked_condition(self.config, condition), sample=sample)
 
     def save_audience(self, name: str, definition: Mapping[str, Any]) -> None:
         """Write an audience into cdp.yaml, comments and order kept. Raises SpecError and writes nothing if wrong."""

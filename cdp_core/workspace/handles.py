@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace import listings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,11 +37,12 @@ class Audience:
     @property
     def definition(self) -> dict[str, Any]:
         """The definition as it stands in cdp.yaml."""
-        return self.spec.to_dict()
+        written: dict[str, Any] = self._workspace.config.written("audiences", self.name)
+        return written
 
     def preview(self, *, sample: int = 20) -> Preview:
         """Count, sample and funnel on today's published profiles, whether or not the audience has been run."""
-        return self._workspace.preview_audience(self.definition["where"], sample=sample)
+        return listings.preview_condition(self._workspace, self.spec.where, sample=sample)
 
     def members(self, limit: int | None = None) -> pl.DataFrame:
         """Members as of the last run: the columns of `profiles` and entered_at (UTC), by profile_id."""

@@ -1,4 +1,4 @@
-"""What the listings of the command line and the dashboard show: one query each, over published tables and definitions."""
+"""What the listings of the faces show: one query each, over published tables and definitions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from cdp_core.runs.lock import is_held
 if TYPE_CHECKING:
     import polars as pl
 
-    from cdp_core.audiences.compile import AudienceTables
+    from cdp_core.audiences.preview import Preview
+    from cdp_core.audiences.spec import Condition
     from cdp_core.config import Config
     from cdp_core.engine import Engine
+    from cdp_core.workspace.facade import Workspace
 
 
 def answer(engine: Engine, query: str) -> pl.DataFrame:
@@ -45,21 +47,6 @@ def count(engine: Engine, name: str) -> int:
     return int(engine.polars(engine.table(name).count().name("n").as_table()).item())
 
 
-def resolve(engine: Engine, config: Config, identifier: str) -> str:
-    """The profile_id of `type:value`, a profile_id or an old one. Raises UsageError."""
-    from cdp_core.identity.lookup import find_profile_id
-
-    found = find_profile_id(engine, config.identity, identifier)
-    if found is None:
-        kind = identifier.partition(":")[0] if ":" in identifier else "profile_id"
-        raise UsageError(
-            f"no profile has this {kind}",
-            choices=[*config.identity.identifiers, "profile_id"],
-            hint="write type:value, or look with 'cdp profile search'",
-        )
-    return found
-
-
 def evidence(engine: Engine, profile_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A profile's links and identifiers, as frames."""
     identifiers = engine.table("user_identifiers")
@@ -76,7 +63,9 @@ def read_truth(path: Path) -> pl.DataFrame:
     import polars as pl
 
     if not path.is_file():
-        raise UsageError("the truth file does not exist", where=str(path), hint="give a CSV with source, record, person")
+        raise UsageError(
+            "the truth file does not exist", where=str(path), hint="give a CSV with source, record, person"
+        )
     frame = pl.read_csv(path, infer_schema=False)
     missing = {"source", "record", "person"} - set(frame.columns)
     if missing:
@@ -88,13 +77,15 @@ def audiences(engine: Engine, config: Config) -> pl.DataFrame:
     """Columns: audience, description, members, share, entered_at (UTC, the newest entry), condition."""
     import polars as pl
 
-    from cdp_core.audiences.words import in_words
+    from cdp_core.audiences.words import words
 
     members = engine.table("audience_members")
     counted = members.group_by("audience").agg(members=members.count(), entered_at=members.entered_at.max())
     total = count(engine, "profiles")
-    rows = [{"audience": n, "description": a.description or "", "condition": in_words(a.where)}
-            for n, a in config.audiences.items()]
+    rows = [
+        {"audience": n, "description": a.description or "", "condition": words(a.where)}
+        for n, a in config.audiences.items()
+    ]
     frame = pl.DataFrame(rows, schema={"audience": pl.String, "description": pl.String, "condition": pl.String})
     frame = frame.join(engine.polars(counted), on="audience", how="left")
     return frame.with_columns(
@@ -102,26 +93,30 @@ def audiences(engine: Engine, config: Config) -> pl.DataFrame:
     ).select("audience", "description", "members", "share", "entered_at", "condition")
 
 
-def checked_condition(engine: Engine, config: Config, condition: Mapping[str, Any]) -> Any:
-    """A condition as its model, its references checked. Raises SpecError."""
-    from cdp_core.audiences.spec import AudienceSpec, check_audiences
-
-    spec = AudienceSpec.from_dict({"where": dict(condition)})
-    known = {**config.audiences, "(this audience)": spec}
-    check_audiences(known, config.trait_types())
-    return spec.where
-
-
-def audience_tables(engine: Engine, config: Config, now: datetime, where: Any) -> AudienceTables:
+def preview_condition(workspace: Workspace, where: Condition, *, sample: int) -> Preview:
+    """Count, sample and funnel of a checked condition on published profiles."""
     from cdp_core.audiences.compile import AudienceTables
+    from cdp_core.audiences.preview import preview
 
-    return AudienceTables(
+    engine = workspace.engine
+    tables = AudienceTables(
         profiles=engine.table("profiles"),
         events=engine.table("events"),
         event_profiles=engine.table("event_profiles"),
         consents=engine.table("consents"),
-        members=engine.table("audience_members"),
+        definitions=workspace.config.audiences,
     )
+    return preview(engine, where, tables, workspace.now, sample=sample)
+
+
+def checked_condition(config: Config, condition: Mapping[str, Any]) -> Condition:
+    """A condition as its model, its references checked. Raises SpecError."""
+    from cdp_core.audiences.check import check_condition
+    from cdp_core.audiences.spec import condition_from_dict
+
+    where = condition_from_dict(condition)
+    check_condition(where, config.trait_types(), config.audiences)
+    return where
 
 
 def syncs(engine: Engine, config: Config) -> pl.DataFrame:
@@ -145,7 +140,7 @@ def syncs(engine: Engine, config: Config) -> pl.DataFrame:
         }
         for name, spec in config.syncs.items()
     ]
-    kinds = {c: pl.String for c in ("sync", "model", "destination", "type", "schedule")}
+    kinds = dict.fromkeys(("sync", "model", "destination", "type", "schedule"), pl.String)
     frame = pl.DataFrame(rows, schema=kinds).join(engine.polars(counted), on="sync", how="left")
     return frame.with_columns(pl.col("delivered", "failed", "pending").fill_null(0))
 
@@ -185,8 +180,15 @@ def traits(engine: Engine, config: Config) -> pl.DataFrame:
     rows = []
     for name, words in config.trait_words().items():
         value = int(filled[name].item() or 0) if filled is not None and name in present else 0
-        rows.append({"trait": name, "definition": words, "type": types.get(name, ""), "profiles": value,
-                     "share": value / max(total, 1)})
+        rows.append(
+            {
+                "trait": name,
+                "definition": words,
+                "type": types.get(name, ""),
+                "profiles": value,
+                "share": value / max(total, 1),
+            }
+        )
     kinds = {"trait": pl.String, "definition": pl.String, "type": pl.String, "profiles": pl.Int64, "share": pl.Float64}
     return pl.DataFrame(rows, schema=kinds)
 
@@ -198,13 +200,20 @@ def suites(engine: Engine, root: Path) -> pl.DataFrame:
     from cdp_core.quality.suites import load_suites
 
     rows = [
-        {"suite": s.name, "target": s.target, "rule": e.rule, "expectation": e.type, "field": e.field,
-         "severity": e.severity, "description": e.description}
+        {
+            "suite": s.name,
+            "target": s.target,
+            "rule": e.rule,
+            "expectation": e.type,
+            "field": e.field,
+            "severity": e.severity,
+            "description": e.description,
+        }
         for s in load_suites(root / "expectations")
         for e in s.expectations
     ]
     names = ("suite", "target", "rule", "expectation", "field", "severity", "description")
-    frame = pl.DataFrame(rows, schema={c: pl.String for c in names})
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
     results = engine.polars(engine.table("quality_results"))
     newest = results.sort("at", "run_id").unique(["suite", "rule"], keep="last", maintain_order=True)
     columns = ["suite", "rule", "checked", "failed", "success", "observed", "at", "run_id"]

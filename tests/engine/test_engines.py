@@ -84,7 +84,13 @@ def test_sql_sees_scratch_tables_in_place_of_published_ones(engine: Engine) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["DROP TABLE events", "SELECT 1; SELECT 2", "SELEC 1", "SELECT * FROM read_csv('/etc/passwd')", "COPY (SELECT 1) TO 'x'"],
+    [
+        "DROP TABLE events",
+        "SELECT 1; SELECT 2",
+        "SELEC 1",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY (SELECT 1) TO 'x'",
+    ],
 )
 def test_queries_of_users_only_read_tables(lake: Engine, query: str) -> None:
     with pytest.raises(SpecError) as caught:
@@ -126,7 +132,7 @@ def test_a_reader_in_another_process_never_sees_half_a_transaction(tmp_path: Pat
             engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ids})))
             engine.replace("consents", engine.frame(pl.DataFrame({"profile_id": ids})))
     out, _ = reader.communicate(timeout=30)
-    pairs = eval(out)  # noqa: S307
+    pairs = eval(out)
     assert reader.returncode == 0
     assert len(pairs) > 1
     assert all(a == b for a, b in pairs)

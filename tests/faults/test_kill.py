@@ -46,8 +46,18 @@ with cdp.open(folder) as ws:
     run = ws.run(sync=True, progress=progress)
     print(run.status, next(commits) - 1)
 """
-TABLES = ("events", "quarantine", "source_state", "user_identifiers", "event_profiles", "profiles", "profile_traits",
-          "audience_members", "sync_ledger", "consents")
+TABLES = (
+    "events",
+    "quarantine",
+    "source_state",
+    "user_identifiers",
+    "event_profiles",
+    "profiles",
+    "profile_traits",
+    "audience_members",
+    "sync_ledger",
+    "consents",
+)
 NOISE = {"run_id", "loaded_at", "sent_at", "attempts"}
 
 

@@ -39,7 +39,10 @@ def test_notebook_runs(notebook: Path, workspace: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "--nbmake-timeout=120", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, f"--rootdir={workspace}", str(workspace / "notebooks" / notebook.name)],
-        cwd=workspace / "notebooks", capture_output=True, text=True, check=False,
+        cwd=workspace / "notebooks",
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

@@ -14,8 +14,15 @@ from cdp_core.runs.dedupe import drop_known
 from cdp_core.tables import EVENTS, QUARANTINE
 
 START = datetime(1998, 1, 1)
-REJECT = {"source": pl.String, "message_id": pl.String, "received_at": pl.Datetime("us"), "payload": pl.String,
-          "rule": pl.String, "field": pl.String, "description": pl.String}
+REJECT = {
+    "source": pl.String,
+    "message_id": pl.String,
+    "received_at": pl.Datetime("us"),
+    "payload": pl.String,
+    "rule": pl.String,
+    "field": pl.String,
+    "description": pl.String,
+}
 
 
 def events(rows: list[tuple[str, str, int]]) -> pl.DataFrame:
@@ -48,14 +55,22 @@ def test_first_received_stays_and_known_ones_go(lake: Engine, tmp_path: Path) ->
     staging = staged(tmp_path, rows)
     gone = drop_known(lake, staging, ["a", "b"])
     left = staging.polars(staging.table("events")).sort("source", "message_id")
-    assert left.select("source", "message_id", "properties").rows() == [("a", "1", "3"), ("b", "1", "1"), ("b", "old", "1")]
+    assert left.select("source", "message_id", "properties").rows() == [
+        ("a", "1", "3"),
+        ("b", "1", "1"),
+        ("b", "old", "1"),
+    ]
     assert dict(gone.select("source", "duplicates").iter_rows()) == {"a": 3, "b": 0}
     assert staging.polars(staging.table("rows_a"))["message_id"].to_list() == ["1"]
     staging.discard()
 
 
 def test_a_reject_with_the_id_of_a_good_row_is_kept_under_its_own(lake: Engine, tmp_path: Path) -> None:
-    bad = [("a", "1", None, "{bad", "parse.json", "", ""), ("a", "2", None, "x", "r", "", ""), ("a", "2", None, "x", "r", "", "")]
+    bad = [
+        ("a", "1", None, "{bad", "parse.json", "", ""),
+        ("a", "2", None, "x", "r", "", ""),
+        ("a", "2", None, "x", "r", "", ""),
+    ]
     staging = staged(tmp_path, events([("a", "1", 0)]), pl.DataFrame(bad, schema=REJECT, orient="row"))
     gone = drop_known(lake, staging, ["a"])
     ids = staging.polars(staging.table("rejects"))["message_id"].to_list()

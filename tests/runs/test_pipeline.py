@@ -16,8 +16,17 @@ from polars.testing import assert_frame_equal
 
 import cdp_core as cdp
 
-DERIVED = ("user_identifiers", "identity_links", "event_profiles", "profiles", "profile_traits", "consents",
-           "audience_members", "profile_merges", "identity_conflicts")
+DERIVED = (
+    "user_identifiers",
+    "identity_links",
+    "event_profiles",
+    "profiles",
+    "profile_traits",
+    "consents",
+    "audience_members",
+    "profile_merges",
+    "identity_conflicts",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,9 @@ def contents(folder: Path, names: tuple[str, ...] = DERIVED) -> dict[str, pl.Dat
         frames = {}
         for name in names:
             frame = ws.polars(ws.table(name))
-            frames[name] = frame.select(sorted(c for c in frame.columns if c != "run_id")).sort(pl.all().cast(pl.String))
+            frames[name] = frame.select(sorted(c for c in frame.columns if c != "run_id")).sort(
+                pl.all().cast(pl.String)
+            )
         return frames
 
 
@@ -69,7 +80,9 @@ def test_every_source_balances_and_nothing_is_empty(finished: Path) -> None:
         assert sorted(loads["source"]) == sorted(ws.config.sources)
         assert (loads["rows_read"] == loads["events"] + loads["duplicates"] + loads["quarantined"]).all()
         assert loads["duplicates"].sum() > 0, "the demo's web events hold resends"
-        counts = {name: ws.sql(f"SELECT count(*) AS n FROM {name}").item() for name in DERIVED if name != "profile_merges"}
+        counts = {
+            name: ws.sql(f"SELECT count(*) AS n FROM {name}").item() for name in DERIVED if name != "profile_merges"
+        }
         assert all(counts.values()), counts
         assert ws.sql("SELECT count(*) AS n FROM events").item() == loads["events"].sum()
         held = ws.polars(ws.table("quarantine"))
@@ -129,12 +142,14 @@ def test_a_changed_row_becomes_a_new_event_and_counts_once(finished: Path, copy:
     orders = folder / "data/sources/shop_orders.parquet"
     frame = pl.read_parquet(orders)
     first = frame["order_id"][0]
-    frame.with_columns(dollars=pl.when(pl.col("order_id") == first).then(1000.0).otherwise("dollars")).write_parquet(orders)
+    frame.with_columns(dollars=pl.when(pl.col("order_id") == first).then(1000.0).otherwise("dollars")).write_parquet(
+        orders
+    )
     with cdp.open(folder) as ws:
         buyer = f"user_id:{frame['customer_id'][0]}"
-        before = {t.trait: t.value for t in ws.profile(buyer).traits}
+        before = {t.name: t.value for t in ws.profile(buyer).traits}
         assert ws.run().status == "succeeded"
-        after = {t.trait: t.value for t in ws.profile(buyer).traits}
+        after = {t.name: t.value for t in ws.profile(buyer).traits}
         versions = ws.sql(f"SELECT count(*) AS n FROM events WHERE properties LIKE '%\"{first}\"%'").item()
     assert versions == 2
     assert after["orders"] == before["orders"]
@@ -142,7 +157,9 @@ def test_a_changed_row_becomes_a_new_event_and_counts_once(finished: Path, copy:
     assert gained == pytest.approx(1000.0 - frame["dollars"][0])
 
 
-def test_readers_in_other_threads_see_whole_states_while_a_run_writes(world: Path, copy: Callable[[Path], Path]) -> None:
+def test_readers_in_other_threads_see_whole_states_while_a_run_writes(
+    world: Path, copy: Callable[[Path], Path]
+) -> None:
     folder = copy(world)
     script = (
         "import sys, time, cdp_core as cdp\n"
@@ -169,7 +186,9 @@ def test_readers_in_other_threads_see_whole_states_while_a_run_writes(world: Pat
     assert all(a == b for a, b in pairs)
 
 
-def test_a_second_run_at_the_same_time_is_told_who_holds_the_workspace(finished: Path, copy: Callable[[Path], Path]) -> None:
+def test_a_second_run_at_the_same_time_is_told_who_holds_the_workspace(
+    finished: Path, copy: Callable[[Path], Path]
+) -> None:
     from cdp_core.runs.lock import run_lock
 
     folder = copy(finished)
@@ -213,7 +232,9 @@ def test_a_source_that_cannot_be_read_costs_the_others_nothing(world: Path, copy
         assert ws.sql("SELECT count(*) AS n FROM profiles").item() > 100
 
 
-def test_a_stop_expectation_publishes_nothing_and_the_next_run_goes_on(world: Path, copy: Callable[[Path], Path]) -> None:
+def test_a_stop_expectation_publishes_nothing_and_the_next_run_goes_on(
+    world: Path, copy: Callable[[Path], Path]
+) -> None:
     folder = copy(world)
     suite = folder / "expectations/sources/shop_orders.json"
     good = suite.read_text()

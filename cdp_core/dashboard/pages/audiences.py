@@ -50,7 +50,12 @@ def _list(ws: cdp.Workspace) -> None:
         )
         st.space("stretch")
         st.button(
-            "New audience", key="new_audience", type="primary", icon=":material/add:", on_click=links.open_thing, args=("new", "1")
+            "New audience",
+            key="new_audience",
+            type="primary",
+            icon=":material/add:",
+            on_click=links.open_thing,
+            args=("new", "1"),
         )
     if frame.is_empty():
         parts.empty("No audience is defined yet", "Build the first one: it is written into cdp.yaml.")
@@ -60,7 +65,9 @@ def _list(ws: cdp.Workspace) -> None:
         st.subheader("Sizes", anchor=False)
         sizes = frame.sort("members", descending=True).head(20)
         sizes = sizes.with_columns(pl.col("audience").map_elements(f.label, return_dtype=pl.String))
-        chart = charts.bars(sizes, name="audience", value="members", unit="Members", sort="-x", height=34 * sizes.height + 10)
+        chart = charts.bars(
+            sizes, name="audience", value="members", unit="Members", sort="-x", height=34 * sizes.height + 10
+        )
         st.altair_chart(chart, alt="Members of each audience", key="audience_sizes")
 
 
@@ -77,12 +84,13 @@ def _table(ws: cdp.Workspace, frame: pl.DataFrame) -> None:
     picked = st.dataframe(
         shown.select("audience", "members", "share", "changed", "syncs", "description", "condition"),
         hide_index=True,
+        placeholder="–",
         key="audience_list",
         on_select="rerun",
         selection_mode="single-cell",
         alt="Audiences with their size, last change and condition",
         column_config={
-            "audience": column.TextColumn("Audience", width="medium", pinned=True),
+            "audience": column.TextColumn("Audience", width="medium"),
             "members": column.NumberColumn("Members", format="localized"),
             "share": column.ProgressColumn("Share of all", format="percent", min_value=0, max_value=1),
             "changed": column.TextColumn("Last change", help="Counted from the workspace's clock"),
@@ -132,7 +140,7 @@ def _members(ws: cdp.Workspace, name: str) -> None:
     pages = -(-total // PAGE)
     slot = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{f.plural(total, 'member')}, the latest first")
+        st.caption(f"{f.plural(total, 'member')}, the latest first", width="content")
         number = st.pagination(min(pages, 10_000), key=f"members_{name}") if pages > 1 else 1
     frame = cached(view.members, ws, name, SHOWN, number, PAGE, session.revealed())
     with slot:
@@ -155,6 +163,7 @@ def _history(ws: cdp.Workspace, name: str) -> None:
     right.dataframe(
         frame.sort("at", descending=True).select("at", "entered", "exited", "members"),
         hide_index=True,
+        placeholder="–",
         key="audience_changes",
         alt="Entered and left at each run",
         column_config={

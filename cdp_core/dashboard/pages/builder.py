@@ -65,16 +65,20 @@ def _editor() -> None:
     ws = session.workspace()
     draft: Draft = st.session_state[_DRAFT]
     offered = cached(view.choices, ws)
-    left, right = st.columns([8, 5], gap="medium")
+    left, right = st.columns([3, 2], gap="small")
     with left:
         if draft.yaml_only is None:
             _group(ws, draft.root, offered, draft, depth=0)
         else:
-            st.info("This condition uses something the form cannot show. Edit it as YAML below.", icon=":material/code:")
+            st.info(
+                "This condition uses something the form cannot show. Edit it as YAML below.", icon=":material/code:"
+            )
         _yaml(draft)
     with right:
-        _answer(ws, draft)
+        found = _answer(ws, draft)
         _save(ws, draft)
+        if found is not None:
+            _sample(found)
 
 
 def _group(ws: cdp.Workspace, group: tree.Group, offered: view.Choices, draft: Draft, *, depth: int) -> None:
@@ -82,7 +86,7 @@ def _group(ws: cdp.Workspace, group: tree.Group, offered: view.Choices, draft: D
         _group_head(group, draft, depth)
         for place, child in enumerate(group.children):
             if place:
-                st.markdown(f":gray[{group.joiner}]")
+                st.caption(group.joiner)
             if isinstance(child, tree.Group):
                 _group(ws, child, offered, draft, depth=depth + 1)
             else:
@@ -111,8 +115,13 @@ def _group_head(group: tree.Group, draft: Draft, depth: int) -> None:
         if depth:
             st.space("stretch")
             st.button(
-                "", key=f"drop_{group.id}", icon=":material/close:", type="tertiary", help="Remove this group",
-                on_click=tree.remove, args=(draft.root, group.id),
+                "",
+                key=f"drop_{group.id}",
+                icon=":material/close:",
+                type="tertiary",
+                help="Remove this group",
+                on_click=tree.remove,
+                args=(draft.root, group.id),
             )
 
 
@@ -120,23 +129,22 @@ def _add(group: tree.Group, nested: bool) -> None:
     group.children.append(tree.Group("or", children=[tree.Line()]) if nested else tree.Line())
 
 
-def _answer(ws: cdp.Workspace, draft: Draft) -> None:
+def _answer(ws: cdp.Workspace, draft: Draft) -> view.Preview | None:
+    """The count and the funnel; gives the preview when there is one."""
     condition = draft.condition()
     with st.container(border=True, key="answer"):
         if condition is None:
             st.markdown("**Choose a first condition**")
             st.caption("The number of customers who meet it shows here at once, with a sample of them.")
-            return
+            return None
         try:
-            found = cached(view.preview, ws, condition, session.revealed(), draft.original)
+            found = cached(view.preview, ws, condition, session.revealed())
         except cdp.CDPError as error:
             st.warning(str(error), icon=":material/rule:")
-            return
+            return None
         _count(ws, found, draft)
         _funnel(found)
-    with st.container(border=True):
-        st.markdown("**Some of them**")
-        _sample(found)
+    return found
 
 
 def _count(ws: cdp.Workspace, found: view.Preview, draft: Draft) -> None:
@@ -161,13 +169,17 @@ def _funnel(found: view.Preview) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder="–",
         key="funnel",
         alt="How many customers each condition keeps",
         column_config={
-            "condition": column.TextColumn("Condition", width="medium"),
-            "alone": column.NumberColumn("Alone", format="localized", help="Customers who meet this condition by itself"),
+            "condition": column.TextColumn("Condition", width=180),
+            "alone": column.NumberColumn(
+                "Alone", format="localized", width=65, help="Customers who meet this condition by itself"
+            ),
             "remaining": column.ProgressColumn(
                 "Remaining",
+                width=100,
                 format="localized",
                 min_value=0,
                 max_value=max(found.total, 1),
@@ -181,6 +193,12 @@ def _sample(found: view.Preview) -> None:
     if found.sample.is_empty():
         st.caption("Nobody meets this condition today.")
         return
+    with st.container(border=True):
+        st.markdown("**Some of them**")
+        _sample_table(found)
+
+
+def _sample_table(found: view.Preview) -> None:
     first = [c for c in ("first_name", "last_name", "email", "city", "total_spent") if c in found.sample.columns]
     rest = [c for c in found.sample.columns if c not in (*first, "profile_id") and not c.endswith("_seen")]
     frame = found.sample.select("profile_id", *(first + rest)[:6])

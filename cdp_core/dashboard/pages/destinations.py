@@ -14,8 +14,14 @@ from cdp_core.dashboard.views import destinations as view
 PAGE = 25
 _PLANS = "sync_plans"
 _COLOURS = {"add": "green", "change": "orange", "remove": "red", "invalid": "gray", "withheld": "violet"}
-_WORDS = {"add": "Add", "change": "Change", "remove": "Remove", "unchanged": "Unchanged", "invalid": "Invalid",
-          "withheld": "Withheld"}
+_WORDS = {
+    "add": "Add",
+    "change": "Change",
+    "remove": "Remove",
+    "unchanged": "Unchanged",
+    "invalid": "Invalid",
+    "withheld": "Withheld",
+}
 _HELP = {
     "add": "New at the destination",
     "change": "There already, with other values",
@@ -43,11 +49,20 @@ def _list(ws: cdp.Workspace) -> None:
     if frame.is_empty():
         parts.empty("No sync is defined yet", "Add a destination and a sync in cdp.yaml; it shows here at once.")
         return
-    st.selectbox("Go to a sync", frame["sync"].to_list(), index=None, format_func=f.label, key="go_sync", width=360,
-                 placeholder="Type a part of its name", on_change=_open_picked)
+    st.selectbox(
+        "Go to a sync",
+        frame["sync"].to_list(),
+        index=None,
+        format_func=f.label,
+        key="go_sync",
+        width=360,
+        placeholder="Type a part of its name",
+        on_change=_open_picked,
+    )
     sent = [f.ago(then, ws.now) for then in frame["last_sent_at"].to_list()]
     shown = frame.with_columns(
         pl.col("sync").map_elements(f.label, return_dtype=pl.String),
+        pl.col("model").map_elements(parts.model_in_words, return_dtype=pl.String),
         pl.col("schedule").fill_null("by hand"),
         sent=pl.Series(sent, dtype=pl.String),
     )
@@ -55,12 +70,13 @@ def _list(ws: cdp.Workspace) -> None:
     picked = st.dataframe(
         shown.select("sync", "model", "destination", "type", "schedule", "delivered", "failed", "pending", "sent"),
         hide_index=True,
+        placeholder="–",
         key="sync_list",
         on_select="rerun",
         selection_mode="single-cell",
         alt="Syncs with their destination and what was delivered",
         column_config={
-            "sync": column.TextColumn("Sync", width="medium", pinned=True),
+            "sync": column.TextColumn("Sync", width="medium"),
             "model": column.TextColumn("What", width="medium"),
             "destination": column.TextColumn("Destination"),
             "type": column.TextColumn("Type", width="small"),
@@ -86,12 +102,19 @@ def _one(ws: cdp.Workspace, name: str) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
         st.subheader(f.escape(f.label(name)), anchor=False)
-        st.caption(f"{f.escape(sync.model)} :material/arrow_forward: {f.escape(sync.destination)} ({f.escape(sync.type)})")
+        st.caption(
+            f"{f.escape(parts.model_in_words(sync.model))} :material/arrow_forward: {f.escape(sync.destination)} ({f.escape(sync.type)})"
+        )
     with right.container(horizontal=True, horizontal_alignment="right"):
         _download(sync)
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Delivered", f.number(sync.counts["delivered"]), help="Rows the destination holds", border=True)
-        st.metric("Failed", f.number(sync.counts["failed"] + sync.counts["dead"]), help="Tried again by the next run", border=True)
+        st.metric(
+            "Failed",
+            f.number(sync.counts["failed"] + sync.counts["dead"]),
+            help="Tried again by the next run",
+            border=True,
+        )
         st.metric("Last sent", f.ago(sync.last_sent_at, ws.now), help=f.exact(sync.last_sent_at), border=True)
         st.metric("Schedule", sync.schedule or "By hand", help=f"{sync.mode.capitalize()}; key {sync.key}", border=True)
     planned, ledger, mapping = st.tabs(["Plan and run", "Ledger", "Mapping"], key="sync_tab", on_change="rerun")
@@ -131,8 +154,12 @@ def _plan_and_run(name: str) -> None:
         _outcome(job)
     plans = st.session_state.setdefault(_PLANS, {})
     plan = plans.get(name)
-    if st.button("Show the plan" if plan is None else "Plan again", key="plan_sync", icon=":material/difference:",
-                 type="primary" if plan is None else "secondary"):
+    if st.button(
+        "Show the plan" if plan is None else "Plan again",
+        key="plan_sync",
+        icon=":material/difference:",
+        type="primary" if plan is None else "secondary",
+    ):
         ws = session.workspace()
         try:
             with st.spinner("Comparing with what was delivered before…"):
@@ -157,11 +184,18 @@ def _show(plan: view.Plan) -> None:
         return
     column = st.column_config
     config = {n: column.TextColumn(f.label(n)) for n in plan.samples.columns if n != "what"}
-    config["what"] = column.MultiselectColumn("What", options=list(_COLOURS), color=list(_COLOURS.values()),
-                                              format_func=_WORDS.__getitem__, width="small")
+    config["what"] = column.MultiselectColumn(
+        "What", options=list(_COLOURS), color=list(_COLOURS.values()), format_func=_WORDS.__getitem__, width="small"
+    )
     st.markdown("**Some of the rows**")
-    st.dataframe(plan.samples, hide_index=True, key="plan_rows", column_config=config,
-                 alt="A few rows of every kind the plan holds, changes as old and new value")
+    st.dataframe(
+        plan.samples,
+        hide_index=True,
+        placeholder="–",
+        key="plan_rows",
+        column_config=config,
+        alt="A few rows of every kind the plan holds, changes as old and new value",
+    )
 
 
 def _run(name: str, plan: view.Plan) -> None:
@@ -173,7 +207,9 @@ def _run(name: str, plan: view.Plan) -> None:
         st.success("Nothing to send: the destination is up to date.", icon=":material/check_circle:")
         return
     parts_ = [f"{_WORDS[w].lower()} {plan.counts[w]:,}" for w in ("add", "change", "remove") if plan.counts[w]]
-    if st.button(f"Run: {', '.join(parts_)}", key="run_sync", type="primary", icon=":material/send:", disabled=not confirmed):
+    if st.button(
+        f"Run: {', '.join(parts_)}", key="run_sync", type="primary", icon=":material/send:", disabled=not confirmed
+    ):
         args = ["sync", "run", name, "--plan", plan.plan_id]
         jobs.start(session.root(), f"sync:{name}", f.label(name), *args, *(["--confirm"] if plan.brake else []))
         st.session_state[_PLANS].pop(name, None)
@@ -205,29 +241,41 @@ def _ledger(ws: cdp.Workspace, sync: view.Sync) -> None:
         return
     present = [status for status in view.STATUSES if sync.counts[status]]
     status = st.segmented_control(
-        "Outcome", present, key="ledger_status", format_func=lambda s: f"{s.capitalize()} · {sync.counts[s]:,}",
+        "Outcome",
+        present,
+        key="ledger_status",
+        format_func=lambda s: f"{s.capitalize()} · {sync.counts[s]:,}",
         label_visibility="collapsed",
     )
     failed = cached(view.reasons, ws, sync.name)
     if failed.height:
-        st.dataframe(failed, hide_index=True, key="reasons", alt="Failed rows by reason",
-                     column_config={"reason": st.column_config.TextColumn("Why rows failed", width="large"),
-                                    "rows": st.column_config.NumberColumn("Rows", format="localized")})
+        st.dataframe(
+            failed,
+            hide_index=True,
+            placeholder="–",
+            key="reasons",
+            alt="Failed rows by reason",
+            column_config={
+                "reason": st.column_config.TextColumn("Why rows failed", width="large"),
+                "rows": st.column_config.NumberColumn("Rows", format="localized"),
+            },
+        )
     count = sync.counts[status] if status else total
     pages = -(-count // PAGE)
     slot = st.container()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{f.plural(count, 'row')}, the latest first")
+        st.caption(f"{f.plural(count, 'row')}, the latest first", width="content")
         number = st.pagination(min(pages, 10_000), key=f"ledger_page_{status}") if pages > 1 else 1
     frame = cached(view.ledger, ws, sync.name, status, number, PAGE, session.revealed())
     column = st.column_config
     slot.dataframe(
         frame,
         hide_index=True,
+        placeholder="–",
         key="ledger",
         alt="Ledger of this sync, one line per row sent",
         column_config={
-            "key": column.TextColumn(f.label(sync.key), pinned=True),
+            "key": column.TextColumn(f.label(sync.key)),
             "profile_id": None if sync.key == "profile_id" else column.TextColumn("Profile"),
             "status": column.TextColumn("Outcome"),
             "operation": column.TextColumn("What"),
@@ -245,9 +293,14 @@ def _mapping(sync: view.Sync) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder="–",
         key="mapping",
         width=560,
         alt="Fields of the destination and the columns they come from",
-        column_config={"field": "Field at the destination", "source": "From", "key": st.column_config.CheckboxColumn("Key")},
+        column_config={
+            "field": "Field at the destination",
+            "source": "From",
+            "key": st.column_config.CheckboxColumn("Key"),
+        },
     )
     st.caption("The mapping is edited in cdp.yaml, under `syncs:`.")

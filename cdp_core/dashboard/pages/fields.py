@@ -52,7 +52,7 @@ def _remove(root: tree.Group, id: str, help: str) -> None:
 def _kind(node: tree.Line, offered: view.Choices) -> None:
     kinds = [k for k in tree.KINDS if k != "consent" or offered.consents]
     kind = _pick(
-        "Kind of condition", kinds, node.kind, f"kind_{node.id}", width=112, format_func=tree.KINDS.__getitem__
+        "Kind of condition", kinds, node.kind, f"kind_{node.id}", width=104, format_func=tree.KINDS.__getitem__
     )
     if kind != node.kind:
         node.kind, node.name, node.value, node.op, node.negated = kind, "", None, "equals", False
@@ -60,7 +60,13 @@ def _kind(node: tree.Line, offered: view.Choices) -> None:
 
 def _trait(ws: cdp.Workspace, node: tree.Line, offered: view.Choices) -> None:
     name = _pick(
-        "Trait", list(offered.traits), node.name, f"trait_{node.id}", width=190, format_func=f.label, placeholder="Choose a trait"
+        "Trait",
+        list(offered.traits),
+        node.name,
+        f"trait_{node.id}",
+        width=172,
+        format_func=f.label,
+        placeholder="Choose a trait",
     )
     if (name or "") != node.name:
         node.name, node.value, node.op = name or "", None, tree.FITTING[offered.traits.get(name or "", "string")][0]
@@ -76,8 +82,14 @@ def _trait(ws: cdp.Workspace, node: tree.Line, offered: view.Choices) -> None:
 def operator(kind: str, op: str, value: Any, key: str, suggestions: Sequence[Any]) -> tuple[str, Any]:
     """The operator and its operand, as fits the kind of value."""
     ops = list(tree.FITTING[kind])
-    chosen = _pick("Operator", ops, op if op in ops or op in tree.OPERATORS else ops[0], f"op_{key}", width=140,
-                   format_func=tree.OPERATORS.__getitem__)
+    chosen = _pick(
+        "Operator",
+        ops,
+        op if op in ops or op in tree.OPERATORS else ops[0],
+        f"op_{key}",
+        width=128,
+        format_func=tree.OPERATORS.__getitem__,
+    )
     chosen = str(chosen or ops[0])
     if chosen in ("exists", "missing"):
         return chosen, None
@@ -100,33 +112,74 @@ def _operand(kind: str, op: str, value: Any, key: str, suggestions: Sequence[Any
     if isinstance(value, list):
         value = value[0] if value else None
     if kind == "boolean":
-        return _pick("Value", [True, False], value if isinstance(value, bool) else True, key, width=90,
-                     format_func={True: "yes", False: "no"}.__getitem__)
+        return _pick(
+            "Value",
+            [True, False],
+            value if isinstance(value, bool) else True,
+            key,
+            width=90,
+            format_func={True: "yes", False: "no"}.__getitem__,
+        )
     if kind in ("integer", "number"):
         return _number(kind, value, key)
     if kind in ("date", "datetime"):
-        return st.date_input("Date", value=tree.day(value) or "today", key=key, label_visibility="collapsed", width=140,
-                             min_value=date(1900, 1, 1), max_value=date(2100, 12, 31))
+        return st.date_input(
+            "Date",
+            value=tree.day(value) or "today",
+            key=key,
+            label_visibility="collapsed",
+            width=128,
+            min_value=date(1900, 1, 1),
+            max_value=date(2100, 12, 31),
+        )
     if suggestions and op in ("equals", "not_equals"):
-        return _pick("Value", suggestions, value, key, width=170, accept_new_options=True, placeholder="Choose or type")
-    return st.text_input("Value", value=str(value or ""), key=key, label_visibility="collapsed", width=170, placeholder="Text") or None
+        return _pick("Value", suggestions, value, key, width=150, accept_new_options=True, placeholder="Choose or type")
+    return (
+        st.text_input(
+            "Value", value=str(value or ""), key=key, label_visibility="collapsed", width=150, placeholder="Text"
+        )
+        or None
+    )
 
 
 def _number(kind: str, value: Any, key: str) -> Any:
     start = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if kind == "integer":
-        return st.number_input("Value", value=None if start is None else int(start), step=1, key=key,
-                               label_visibility="collapsed", width=130, placeholder="Number")
-    found = st.number_input("Value", value=None if start is None else float(start), step=1.0, format="%g", key=key,
-                            label_visibility="collapsed", width=130, placeholder="Number")
+        return st.number_input(
+            "Value",
+            value=None if start is None else int(start),
+            step=1,
+            key=key,
+            label_visibility="collapsed",
+            width=108,
+            placeholder="Number",
+        )
+    found = st.number_input(
+        "Value",
+        value=None if start is None else float(start),
+        step=1.0,
+        format="%g",
+        key=key,
+        label_visibility="collapsed",
+        width=108,
+        placeholder="Number",
+    )
     return int(found) if found is not None and float(found).is_integer() else found
 
 
 def _many(kind: str, value: Any, key: str, suggestions: Sequence[Any]) -> list[Any]:
     start = [str(v) for v in (value if isinstance(value, list) else [value] if value not in (None, "") else [])]
     options = list(dict.fromkeys([*start, *map(str, suggestions)]))
-    chosen = st.multiselect("Values", options, default=start, key=key, accept_new_options=True,
-                            label_visibility="collapsed", width=260, placeholder="Choose or type")
+    chosen = st.multiselect(
+        "Values",
+        options,
+        default=start,
+        key=key,
+        accept_new_options=True,
+        label_visibility="collapsed",
+        width=260,
+        placeholder="Choose or type",
+    )
     if kind not in ("integer", "number"):
         return list(chosen)
     numbers = [_as_number(text) for text in chosen]
@@ -144,27 +197,58 @@ def _as_number(text: str) -> int | float | None:
 def span(label: str, value: Any, key: str) -> str:
     """A length of time such as 30d."""
     text = value if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in _UNITS else "30d"
-    count = st.number_input(label, value=int(text[:-1]), min_value=1, step=1, key=f"{key}_n", label_visibility="collapsed", width=105)
+    count = st.number_input(
+        label, value=int(text[:-1]), min_value=1, step=1, key=f"{key}_n", label_visibility="collapsed", width=105
+    )
     unit = _pick("Unit", list(_UNITS), text[-1], f"{key}_u", width=92, format_func=_UNITS.__getitem__)
     return f"{int(count)}{unit}"
 
 
 def _event(node: tree.Line, offered: view.Choices) -> None:
-    did = _pick("Did or did not", [False, True], node.negated, f"did_{node.id}", width=92,
-                format_func={False: "did", True: "did not"}.__getitem__)
+    did = _pick(
+        "Did or did not",
+        [False, True],
+        node.negated,
+        f"did_{node.id}",
+        width=92,
+        format_func={False: "did", True: "did not"}.__getitem__,
+    )
     node.negated = bool(did)
-    name = _pick("Event", list(offered.events), node.name, f"event_{node.id}", width=190, placeholder="Choose an event")
+    name = _pick("Event", list(offered.events), node.name, f"event_{node.id}", width=172, placeholder="Choose an event")
     if (name or "") != node.name:
         node.name, node.tests = name or "", []
     if not node.name:
         return
-    node.count_op = str(_pick("How often", list(tree.COUNTS), node.count_op, f"often_{node.id}", width=106,
-                              format_func=tree.COUNTS.__getitem__))
-    node.count = int(st.number_input("Times", value=node.count, min_value=0, step=1, key=f"count_{node.id}",
-                                     label_visibility="collapsed", width=100))
+    node.count_op = str(
+        _pick(
+            "How often",
+            list(tree.COUNTS),
+            node.count_op,
+            f"often_{node.id}",
+            width=106,
+            format_func=tree.COUNTS.__getitem__,
+        )
+    )
+    node.count = int(
+        st.number_input(
+            "Times",
+            value=node.count,
+            min_value=0,
+            step=1,
+            key=f"count_{node.id}",
+            label_visibility="collapsed",
+            width=100,
+        )
+    )
     st.markdown("times", width="content")
-    limited = _pick("When", [False, True], node.window is not None, f"limited_{node.id}", width=118,
-                    format_func={False: _ANY, True: "in the last"}.__getitem__)
+    limited = _pick(
+        "When",
+        [False, True],
+        node.window is not None,
+        f"limited_{node.id}",
+        width=118,
+        format_func={False: _ANY, True: "in the last"}.__getitem__,
+    )
     node.window = span("In the last", node.window, f"window_{node.id}") if limited else None
 
 
@@ -173,7 +257,9 @@ def _tests(ws: cdp.Workspace, node: tree.Line, draft: Any) -> None:
     for test in node.tests:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(":gray[where]", width=52)
-            name = _pick("Property", list(seen), test.name, f"property_{test.id}", width=160, placeholder="Choose a property")
+            name = _pick(
+                "Property", list(seen), test.name, f"property_{test.id}", width=160, placeholder="Choose a property"
+            )
             if (name or "") != test.name:
                 test.name, test.value = name or "", None
                 test.op = tree.FITTING[seen.get(name or "", ("string", []))[0]][0]
@@ -181,19 +267,53 @@ def _tests(ws: cdp.Workspace, node: tree.Line, draft: Any) -> None:
                 kind, values = seen.get(test.name, ("string", []))
                 test.op, test.value = operator(kind, test.op, test.value, f"{test.id}_{test.name}", values)
             _remove(draft.root, test.id, "Remove this filter")
-    st.button("Filter by property", key=f"filter_{node.id}", icon=":material/filter_alt:", type="tertiary",
-              on_click=node.tests.append, args=(tree.Test(),))
+    st.button(
+        "Filter by property",
+        key=f"filter_{node.id}",
+        icon=":material/filter_alt:",
+        type="tertiary",
+        on_click=node.tests.append,
+        args=(tree.Test(),),
+    )
 
 
 def _audience(node: tree.Line, offered: view.Choices, draft: Any) -> None:
-    node.negated = bool(_pick("In or not in", [False, True], node.negated, f"in_{node.id}", width=92,
-                              format_func={False: "is in", True: "is not in"}.__getitem__))
+    node.negated = bool(
+        _pick(
+            "In or not in",
+            [False, True],
+            node.negated,
+            f"in_{node.id}",
+            width=92,
+            format_func={False: "is in", True: "is not in"}.__getitem__,
+        )
+    )
     others = [name for name in offered.audiences if name != draft.original]
-    node.name = _pick("Audience", others, node.name, f"audience_{node.id}", width=240, format_func=f.label,
-                      placeholder="Choose an audience") or ""
+    node.name = (
+        _pick(
+            "Audience",
+            others,
+            node.name,
+            f"audience_{node.id}",
+            width=240,
+            format_func=f.label,
+            placeholder="Choose an audience",
+        )
+        or ""
+    )
 
 
 def _consent(node: tree.Line, offered: view.Choices) -> None:
-    node.name = _pick("Category", offered.consents, node.name, f"consent_{node.id}", width=190, format_func=f.label,
-                      placeholder="Choose a category") or ""
+    node.name = (
+        _pick(
+            "Category",
+            offered.consents,
+            node.name,
+            f"consent_{node.id}",
+            width=172,
+            format_func=f.label,
+            placeholder="Choose a category",
+        )
+        or ""
+    )
     node.value = _pick("State", tree.STATES, node.value or "granted", f"state_{node.id}", width=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import streamlit as st
 
 import cdp_core as cdp
@@ -11,7 +12,9 @@ from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import overview as view
 
 _ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/info:"}
-_COLOURS = {"error": "red", "warning": "orange", "info": "gray"}
+
+_ENDS = ("#6A66DD", "#9A9AA8", "#DC8A2E", "#12A594", "#9A9AA8")
+"""Middle tones that read on light and on dark."""
 
 
 def page(ws: cdp.Workspace) -> None:
@@ -36,13 +39,13 @@ def page(ws: cdp.Workspace) -> None:
 
 
 def _tiles(ws: cdp.Workspace) -> None:
-    with st.grid(6, min_column_width=150, gap="small"):
+    with st.grid(6, min_column_width=138, gap="small"):
         for figure in cached(view.figures, ws):
             st.metric(
                 figure.name,
                 figure.value,
                 delta=figure.note,
-                delta_color="off",
+                delta_color="violet",
                 delta_arrow="off",
                 help=f.escape(figure.help),
                 border=True,
@@ -58,6 +61,7 @@ def _volumes(ws: cdp.Workspace) -> None:
     if frame.is_empty():
         st.caption("No event carries a time yet.")
         return
+    frame = frame.with_columns(pl.col("source").map_elements(f.label, return_dtype=pl.String))
     chart = charts.stacked_months(frame, time="month", group="source", value="events", unit="Events", height=250)
     st.altair_chart(chart, alt="Events a month, stacked by source", key="volumes")
 
@@ -70,15 +74,15 @@ def _needs(ws: cdp.Workspace) -> None:
         return
     with st.container(gap="xsmall"):
         for need in found[:9]:
-            icon = f":{_COLOURS[need.level]}[{_ICONS[need.level]}]"
-            links.link(need.page, f"{icon} {f.escape(need.text)}", **dict(need.query))
+            text = f.escape(need.text)
+            text = f":red[{text}]" if need.level == "error" else text
+            links.link(need.page, text, icon=_ICONS[need.level], **dict(need.query))
     if len(found) > 9:
         st.caption(f"and {len(found) - 9} more")
 
 
 def _sources(ws: cdp.Workspace) -> None:
     st.subheader("Sources", anchor=False, help="Rows read = events + duplicates + held rows, checked on every run.")
-    import polars as pl
 
     frame = cached(view.sources, ws)
     newest = [f.ago(then, ws.now) if then else "–" for then in frame["newest_event"].to_list()]
@@ -88,9 +92,19 @@ def _sources(ws: cdp.Workspace) -> None:
     column = st.column_config
     st.dataframe(
         frame.select(
-            "source", "type", "rows_read", "events", "duplicates", "quarantined", "trend", "age", "newest_event", "balanced"
+            "source",
+            "type",
+            "rows_read",
+            "events",
+            "duplicates",
+            "quarantined",
+            "trend",
+            "age",
+            "newest_event",
+            "balanced",
         ),
         hide_index=True,
+        placeholder="–",
         key="sources",
         alt="Sources with their rows, freshness and weekly volume",
         column_config={
@@ -110,7 +124,6 @@ def _sources(ws: cdp.Workspace) -> None:
 
 def _audiences(ws: cdp.Workspace) -> None:
     st.subheader("Audiences", anchor=False)
-    import polars as pl
 
     frame = cached(view.audience_rows, ws)
     if frame.is_empty():
@@ -122,16 +135,17 @@ def _audiences(ws: cdp.Workspace) -> None:
     picked = st.dataframe(
         shown.select("audience", "members", "share", "entered", "exited"),
         hide_index=True,
+        placeholder="–",
         key="overview_audiences",
         on_select="rerun",
         selection_mode="single-cell",
         alt="Audiences with their size and last change",
         column_config={
-            "audience": column.TextColumn("Audience", width="medium"),
-            "members": column.NumberColumn("Members", format="localized"),
-            "share": column.ProgressColumn("Share", format="percent", min_value=0, max_value=1, help="Of all profiles"),
-            "entered": column.NumberColumn("In", format="+%d", help="Entered at the last change"),
-            "exited": column.NumberColumn("Out", format="-%d", help="Left at the last change"),
+            "audience": column.TextColumn("Audience", width=170),
+            "members": column.NumberColumn("Members", format="localized", width=75),
+            "share": column.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=115),
+            "entered": column.NumberColumn("In", format="+%d", help="Entered at the last change", width=62),
+            "exited": column.NumberColumn("Out", format="-%d", help="Left at the last change", width=55),
         },
     )
     row = parts.clicked(picked)
@@ -141,7 +155,6 @@ def _audiences(ws: cdp.Workspace) -> None:
 
 def _syncs(ws: cdp.Workspace) -> None:
     st.subheader("Syncs", anchor=False)
-    import polars as pl
 
     frame = cached(view.sync_rows, ws)
     if frame.is_empty():
@@ -149,23 +162,25 @@ def _syncs(ws: cdp.Workspace) -> None:
         return
     sent = [f.ago(then, ws.now) for then in frame["last_sent_at"].to_list()]
     shown = frame.with_columns(
-        pl.col("sync").map_elements(f.label, return_dtype=pl.String), sent=pl.Series(sent, dtype=pl.String)
+        pl.col("sync").map_elements(f.label, return_dtype=pl.String),
+        pl.col("model").map_elements(parts.model_in_words, return_dtype=pl.String),
+        sent=pl.Series(sent, dtype=pl.String),
     )
     column = st.column_config
     picked = st.dataframe(
-        shown.select("sync", "model", "destination", "delivered", "failed", "sent"),
+        shown.select("sync", "model", "delivered", "failed", "sent"),
         hide_index=True,
+        placeholder="–",
         key="overview_syncs",
         on_select="rerun",
         selection_mode="single-cell",
         alt="Syncs with what they delivered",
         column_config={
-            "sync": column.TextColumn("Sync", width="medium"),
-            "model": column.TextColumn("Model"),
-            "destination": column.TextColumn("Destination"),
-            "delivered": column.NumberColumn("Delivered", format="localized"),
-            "failed": column.NumberColumn("Failed", format="localized"),
-            "sent": column.TextColumn("Last sent", help="Counted from the workspace's clock"),
+            "sync": column.TextColumn("Sync", width=150),
+            "model": column.TextColumn("What", width=130),
+            "delivered": column.NumberColumn("Delivered", format="localized", width=75),
+            "failed": column.NumberColumn("Failed", format="localized", width=60),
+            "sent": column.TextColumn("Last sent", width=85, help="Counted from the workspace's clock"),
         },
     )
     row = parts.clicked(picked)
@@ -175,7 +190,6 @@ def _syncs(ws: cdp.Workspace) -> None:
 
 def _quality(ws: cdp.Workspace) -> None:
     st.subheader("Quality", anchor=False, help="Expectations passed when they were last checked.")
-    import polars as pl
 
     frame = cached(view.suite_rows, ws)
     if frame.is_empty():
@@ -186,6 +200,7 @@ def _quality(ws: cdp.Workspace) -> None:
     st.dataframe(
         shown.select("suite", "share", "expectations", "rows_failed"),
         hide_index=True,
+        placeholder="–",
         key="overview_quality",
         alt="Suites with the share of expectations that passed",
         column_config={
@@ -209,5 +224,6 @@ def _flow(ws: cdp.Workspace) -> None:
     ]
     ties += [("Events", "In profiles", flow.in_profiles), ("Events", ends[4], flow.without_identifier)]
     used = {name for a, b, n in ties if n for name in (a, b)}
-    spec = charts.sankey([name for name in nodes + ends if name in used], ties)
+    colours = dict.fromkeys(nodes, "#8F8BF2") | dict(zip(ends, _ENDS, strict=True))
+    spec = charts.sankey({name: colour for name, colour in colours.items() if name in used}, ties)
     st.echarts_chart(spec, height=260, key="flow", alt="Rows from each source to events, duplicates, held and profiles")

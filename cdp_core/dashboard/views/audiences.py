@@ -28,8 +28,6 @@ class Preview:
     funnel: list[tuple[str, int, int]]
     sample: pl.DataFrame
     seconds: float
-    entering: int | None = None
-    leaving: int | None = None
 
 
 def listing(ws: cdp.Workspace) -> pl.DataFrame:
@@ -46,12 +44,11 @@ def listing(ws: cdp.Workspace) -> pl.DataFrame:
     )
 
 
-def preview(ws: cdp.Workspace, condition: Mapping[str, Any], reveal: bool, name: str | None = None) -> Preview:
-    """Count, funnel and sample of a condition; with `name` also who would enter and leave. Raises CDPError."""
+def preview(ws: cdp.Workspace, condition: Mapping[str, Any], reveal: bool) -> Preview:
+    """Count, funnel and sample of a condition. Raises CDPError."""
     found = ws.preview_audience(condition)
     sample = found.sample if reveal else masking.mask_frame(found.sample)
-    funnel = [tuple(step) if isinstance(step, tuple | list) else (step.label, step.alone, step.remaining) for step in found.funnel]
-    return Preview(found.count, found.total, funnel, sample, found.seconds)  # type: ignore[arg-type]
+    return Preview(found.count, found.total, found.funnel, sample, found.seconds)
 
 
 def members(ws: cdp.Workspace, name: str, columns: tuple[str, ...], page: int, size: int, reveal: bool) -> pl.DataFrame:
@@ -68,7 +65,8 @@ def members(ws: cdp.Workspace, name: str, columns: tuple[str, ...], page: int, s
 
 def size(ws: cdp.Workspace, name: str) -> int:
     inside = ws.table("audience_members")
-    return int(ws.polars(inside.filter(inside.audience == name).aggregate(n=inside.count())).item())
+    inside = inside.filter(inside.audience == name)
+    return int(ws.polars(inside.aggregate(n=inside.count())).item())
 
 
 def history(ws: cdp.Workspace, name: str) -> pl.DataFrame:
@@ -118,8 +116,14 @@ def _kind(ws: cdp.Workspace, name: str, kind: str) -> str:
         return kind
     profiles = ws.table("profiles")
     column = profiles[name].type() if name in profiles.columns else None
-    tests = {"is_integer": "integer", "is_numeric": "number", "is_boolean": "boolean", "is_date": "date",
-             "is_timestamp": "datetime", "is_array": "list"}
+    tests = {
+        "is_integer": "integer",
+        "is_numeric": "number",
+        "is_boolean": "boolean",
+        "is_date": "date",
+        "is_timestamp": "datetime",
+        "is_array": "list",
+    }
     return next((kind for test, kind in tests.items() if column is not None and getattr(column, test)()), "string")
 
 
@@ -133,7 +137,9 @@ def properties(ws: cdp.Workspace, event: str) -> dict[str, tuple[str, list[Any]]
         for name, value in (json.loads(text) if text else {}).items():
             if isinstance(value, str | int | float | bool):
                 seen.setdefault(name, Counter())[value] += 1
-    return {name: (_guess(counter), [v for v, _ in counter.most_common(CHOICES)]) for name, counter in sorted(seen.items())}
+    return {
+        name: (_guess(counter), [v for v, _ in counter.most_common(CHOICES)]) for name, counter in sorted(seen.items())
+    }
 
 
 def _guess(counter: Counter[Any]) -> str:

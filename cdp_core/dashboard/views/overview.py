@@ -53,17 +53,17 @@ def _events(ws: cdp.Workspace) -> Figure:
     return Figure(
         "Events",
         f.compact(total),
-        f"{f.compact(trend[-2])} last week",
+        f"{f.compact(trend[-1])} last week",
         f"{f.number(total)} events from all sources. The line shows events a week over half a year.",
         trend,
     )
 
 
 def _weekly(ws: cdp.Workspace, name: str, column: str) -> list[float]:
-    """Rows a week over the last half year, oldest first, weeks without rows as nought."""
+    """Rows in each of the last whole weeks, oldest first, weeks without rows as nought."""
     table = ws.table(name)
-    start = _monday(ws) - timedelta(weeks=WEEKS - 1)
-    recent = table.filter((table[column] >= start) & (table[column] < _monday(ws) + timedelta(weeks=1)))
+    start = _monday(ws) - timedelta(weeks=WEEKS)
+    recent = table.filter((table[column] >= start) & (table[column] < _monday(ws)))
     counted = ws.polars(recent.group_by(week=recent[column].truncate("W")).agg(n=recent.count()))
     return _filled(ws, dict(zip(counted["week"].to_list(), counted["n"].to_list(), strict=True)))
 
@@ -75,7 +75,7 @@ def _monday(ws: cdp.Workspace):  # type: ignore[no-untyped-def]
 
 def _filled(ws: cdp.Workspace, counts: dict) -> list[float]:  # type: ignore[type-arg]
     by_day = {getattr(week, "date", lambda week=week: week)(): n for week, n in counts.items()}
-    days = [(_monday(ws) - timedelta(weeks=WEEKS - 1 - i)).date() for i in range(WEEKS)]
+    days = [(_monday(ws) - timedelta(weeks=WEEKS - i)).date() for i in range(WEEKS)]
     return [float(by_day.get(day, 0)) for day in days]
 
 
@@ -122,7 +122,7 @@ def _held(ws: cdp.Workspace) -> Figure:
         "Held rows",
         f.compact(total),
         f"{f.percent(total / read if read else None)} of rows read",
-        "Rows in quarantine, with their original content. The bars are the sources: " + _bars(counts, ws.config.sources),
+        "Rows in quarantine. The bars are the sources: " + _bars(counts, ws.config.sources),
         [float(counts.get(name, 0)) for name in ws.config.sources],
         "bar",
     )
@@ -176,8 +176,8 @@ def sources(ws: cdp.Workspace) -> pl.DataFrame:
 
     frame = ws.sources()
     events = ws.table("events")
-    start = _monday(ws) - timedelta(weeks=WEEKS - 1)
-    recent = events.filter((events.timestamp >= start) & (events.timestamp < _monday(ws) + timedelta(weeks=1)))
+    start = _monday(ws) - timedelta(weeks=WEEKS)
+    recent = events.filter((events.timestamp >= start) & (events.timestamp < _monday(ws)))
     weekly = recent.group_by(source=recent.source, week=recent.timestamp.truncate("W")).agg(n=recent.count())
     counted = ws.polars(weekly)
     trends = {
@@ -253,11 +253,13 @@ def _failed_rules(ws: cdp.Workspace) -> list[Need]:
 
 def _waiting(ws: cdp.Workspace) -> list[Need]:
     held, conflicts = ws.table("quarantine"), ws.table("identity_conflicts")
-    rows = ws.polars(held.filter(held.status == "held").aggregate(n=held.count())).item()
+    held = held.filter(held.status == "held")
+    rows = ws.polars(held.aggregate(n=held.count())).item()
     ties = ws.polars(conflicts.aggregate(n=conflicts.count())).item()
     found = []
     if rows:
-        found.append(Need("warning", f"{f.plural(rows, 'row')} held in quarantine", "quality", (("view", "Quarantine"),)))
+        text = f"{f.plural(rows, 'row')} held in quarantine"
+        found.append(Need("warning", text, "quality", (("view", "Quarantine"),)))
     if ties:
         found.append(Need("info", f"{f.plural(ties, 'identity conflict')} settled by rule", "identity"))
     return found
@@ -297,10 +299,14 @@ def suite_rows(ws: cdp.Workspace) -> pl.DataFrame:
     import polars as pl
 
     suites = ws.suites()
-    return suites.group_by("suite", "target", maintain_order=True).agg(
-        expectations=pl.len(),
-        passed=pl.col("success").fill_null(False).sum(),
-        unchecked=pl.col("success").is_null().sum(),
-        rows_failed=pl.col("failed").fill_null(0).sum(),
-        checked_at=pl.col("at").max(),
-    ).with_columns(share=pl.col("passed") / pl.col("expectations"))
+    return (
+        suites.group_by("suite", "target", maintain_order=True)
+        .agg(
+            expectations=pl.len(),
+            passed=pl.col("success").fill_null(False).sum(),
+            unchecked=pl.col("success").is_null().sum(),
+            rows_failed=pl.col("failed").fill_null(0).sum(),
+            checked_at=pl.col("at").max(),
+        )
+        .with_columns(share=pl.col("passed") / pl.col("expectations"))
+    )

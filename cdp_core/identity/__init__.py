@@ -1,0 +1,1 @@
+"""Identity: which identifiers, and so which events, belong to one person."""

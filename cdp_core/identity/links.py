@@ -1,0 +1,48 @@
+"""The evidence: which identifiers were seen together, by which source, how often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdp_core.identity.identifiers import Known, Seen
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.engine import Engine
+
+_KEY = ["left", "right", "source", "rule"]
+
+
+def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
+    """Links between nodes: left, right, source, rule, first_seen, last_seen, events.
+
+    A tuple says that its identifiers belong together; it is written as a star around the one of highest priority (left).
+    A derived identifier hangs on the one it comes from. rule: same_event, alias, derived.
+    """
+    import ibis
+
+    own = known.members.filter(~known.members.derived)
+    centre = own.group_by("tuple").agg(left=own.node.min())
+    star = own.join(centre, "tuple").filter(lambda t: t.node != t.left)
+    rule = star.by_alias.ifelse(ibis.literal("alias"), ibis.literal("same_event"))
+    pairs = star.select("tuple", "left", right="node", rule=rule)
+    legs = known.nodes.filter(known.nodes.parent.notnull()).select(child="node", node="parent")
+    derived = own.join(legs, "node").select("tuple", left="node", right="child", rule=ibis.literal("derived"))
+    seen_together = pairs.union(derived).join(seen.uses, "tuple")
+    return engine.keep(
+        seen_together.group_by(_KEY).agg(
+            first_seen=seen_together.first_seen.min(),
+            last_seen=seen_together.last_seen.max(),
+            events=seen_together.events.sum().cast("int64"),
+        )
+    )
+
+
+def as_identity_links(engine: Engine, links: ir.Table, known: Known) -> ir.Table:
+    """The evidence in the shape of tables.IDENTITY_LINKS."""
+    left = known.nodes.select(left="node", left_type="type", left_value="value")
+    right = known.nodes.select(right="node", right_type="type", right_value="value")
+    named = links.join(left, "left").join(right, "right")
+    columns = ("left_type", "left_value", "right_type", "right_value", "source", "rule")
+    return engine.keep(named.select(*columns, "first_seen", "last_seen", "events"))

@@ -1,0 +1,112 @@
+"""Identity resolution: from events to profiles, exactly, with evidence."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cdp_core.identity.components import components
+from cdp_core.identity.conflicts import conflicts
+from cdp_core.identity.identifiers import Known, Seen, know, see
+from cdp_core.identity.ids import profile_ids, profile_merges
+from cdp_core.identity.links import as_identity_links, evidence
+from cdp_core.identity.members import Members, assign
+from cdp_core.identity.spec import IdentitySpec
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """How a resolution went. `demoted` counts identifiers that did not join a profile, once per profile they missed."""
+
+    profiles: int
+    identifiers: int
+    demoted: int
+    violating: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """The identity tables as they should be published, computed into scratch tables."""
+
+    identity_links: ir.Table
+    user_identifiers: ir.Table
+    event_profiles: ir.Table
+    profile_merges: ir.Table
+    identity_conflicts: ir.Table
+    stats: Stats
+
+
+def resolve(
+    engine: Engine,
+    events: ir.Table,
+    spec: IdentitySpec,
+    *,
+    previous: ir.Table | None,
+    merges: ir.Table | None,
+    now: datetime,
+) -> Resolution:
+    """Say which identifiers and events belong to one profile.
+
+    `events` as in tables.EVENTS, `previous` and `merges` the published user_identifiers and profile_merges (None: start
+    afresh), `now` in UTC. The result depends on the events, not on their order or on how often it is run. Raises
+    SpecError when a rule cannot be applied, ResolutionError when it does not come to an end.
+    Rule: Segment, Unify, "Merge Protection"; see `policy` for what is exact about it.
+
+    Example: `resolve(engine, engine.table("events"), IdentitySpec(), previous=None, merges=None, now=now).stats`
+    """
+    started = time.perf_counter()
+    seen = see(engine, events, spec)
+    known = know(engine, seen, spec)
+    links = evidence(engine, seen, known)
+    nodes = known.members.select("node").distinct()
+    found = components(engine, nodes, links.select("left", "right").distinct())
+    members = assign(engine, seen, known, found, spec)
+    identifiers = _identifiers(engine, seen, known, members)
+    ids, lost = profile_ids(engine, identifiers, previous)
+    return Resolution(
+        identity_links=as_identity_links(engine, links, known),
+        user_identifiers=_user_identifiers(engine, identifiers, ids),
+        event_profiles=_event_profiles(engine, seen, members, ids),
+        profile_merges=profile_merges(engine, ids, lost, merges, now),
+        identity_conflicts=conflicts(engine, seen, known, members.demoted, ids),
+        stats=_stats(engine, identifiers, ids, members, started),
+    )
+
+
+def _identifiers(engine: Engine, seen: Seen, known: Known, members: Members) -> ir.Table:
+    """node, type, value, profile, first_seen, last_seen, events: as seen in events of the profile that holds it."""
+    said = known.members.select("tuple", "node").join(members.tuples, "tuple")
+    said = said.semi_join(members.nodes, ["node", "profile"]).join(seen.uses, "tuple")
+    counted = said.group_by(["node", "profile"]).agg(
+        first_seen=said.first_seen.min(), last_seen=said.last_seen.max(), events=said.events.sum().cast("int64")
+    )
+    return engine.keep(counted.join(known.nodes.select("node", "type", "value"), "node"))
+
+
+def _user_identifiers(engine: Engine, identifiers: ir.Table, ids: ir.Table) -> ir.Table:
+    columns = ("type", "value", "profile_id", "first_seen", "last_seen", "events")
+    return engine.keep(identifiers.join(ids, "profile").select(columns))
+
+
+def _event_profiles(engine: Engine, seen: Seen, members: Members, ids: ir.Table) -> ir.Table:
+    owners = members.tuples.join(ids, "profile").select("tuple", "profile_id")
+    return engine.keep(seen.events.join(owners, "tuple").select("source", "message_id", "profile_id"))
+
+
+def _stats(engine: Engine, identifiers: ir.Table, ids: ir.Table, members: Members, started: float) -> Stats:
+    counts = {name: engine.polars(t.count().name("n").as_table()).item() for name, t in (("p", ids), ("i", identifiers))}
+    return Stats(
+        profiles=counts["p"],
+        identifiers=counts["i"],
+        demoted=members.demoted.select("node", "profile").n_unique(),
+        violating=members.violating,
+        seconds=time.perf_counter() - started,
+    )

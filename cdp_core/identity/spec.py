@@ -1,0 +1,131 @@
+"""The `identity:` block of cdp.yaml."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+BLOCKED = ("^[0-]*$", "-1", "null", "anonymous")
+"""What Segment suggests to block in every workspace."""
+
+
+def _as_text(value: object) -> object:
+    """YAML reads -1 and null as what they look like; here they are values to block."""
+    if value is None:
+        return "null"
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Blocked = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
+class DeriveSpec(BaseModel):
+    """An identifier computed from another one: `how` applied to the normalised value of `from`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    from_: str = Field(alias="from", min_length=1, description="The identifier it is computed from")
+    how: Literal["sha256"] = Field("sha256", description="sha256: lower-case hex digest, as Meta and Google expect it")
+
+
+class IdentifierSpec(BaseModel):
+    """One kind of identifier. `limit` is how many values of it one profile may ever have.
+
+    >>> IdentifierSpec(limit=1).window
+    'ever'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(5, ge=1, description="How many values one profile may have")
+    window: Literal["ever"] = Field("ever", description="The time over which values are counted")
+    derive: DeriveSpec | None = None
+    blocked: tuple[Blocked, ...] = Field((), description="Values that identify nobody, beside the general ones")
+
+
+def _segments_defaults() -> dict[str, IdentifierSpec]:
+    first = {"user_id": IdentifierSpec(limit=1)}
+    return first | {name: IdentifierSpec() for name in ("email", "phone", "anonymous_id")}
+
+
+class IdentitySpec(BaseModel):
+    """Identifiers in order of priority, and the values that identify nobody.
+
+    A blocked text that starts with ^ or ends with $ is a regular expression (RE2 syntax), every other one is a whole
+    value; case does not matter. Without `identifiers` Segment's defaults apply: user_id (limit 1), email, phone,
+    anonymous_id, then any other type found in `context.externalIds` in alphabetical order, limit 5 each. group_id
+    names a company rather than a person and counts only when it is listed.
+    Rule: Segment, Unify, "Identity Resolution Settings".
+
+    >>> list(IdentitySpec().identifiers), IdentitySpec().identifiers["user_id"].limit
+    (['user_id', 'email', 'phone', 'anonymous_id'], 1)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    identifiers: dict[str, IdentifierSpec] = Field(default_factory=_segments_defaults, min_length=1)
+    others: IdentifierSpec | None = Field(None, description="Rules of types that are not listed; none: they are ignored")
+    blocked: tuple[Blocked, ...] = BLOCKED
+    max_merges: int = Field(100, ge=0, description="How many merges may make up one profile")
+    max_mappings: int = Field(1000, ge=1, description="How many identifiers one profile may have")
+    region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _others_by_default(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "identifiers" not in data and "others" not in data:
+            return {**data, "others": IdentifierSpec()}
+        return data
+
+    @field_validator("identifiers", mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:
+        return {k: {} if v is None else v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("identifiers")
+    @classmethod
+    def _names(cls, value: dict[str, IdentifierSpec]) -> dict[str, IdentifierSpec]:
+        for name, spec in value.items():
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name) or name == "profile_id":
+                raise ValueError(f"{name!r} cannot be the name of an identifier (letters, digits, _ and .)")
+            if spec.derive is None:
+                continue
+            parent = value.get(spec.derive.from_)
+            if parent is None or parent.derive is not None:
+                choices = ", ".join(n for n, s in value.items() if s.derive is None)
+                raise ValueError(f"{name} cannot be derived from {spec.derive.from_!r} (valid: {choices})")
+        return value
+
+    @model_validator(mode="after")
+    def _patterns(self) -> IdentitySpec:
+        for text in (*self.blocked, *(b for i in self.identifiers.values() for b in i.blocked)):
+            if is_pattern(text):
+                _check_pattern(text)
+        return self
+
+    def rules(self, type_: str) -> IdentifierSpec | None:
+        """The rules of a type of identifier; None when it is none."""
+        return self.identifiers.get(type_, self.others)
+
+    def blocked_for(self, type_: str) -> tuple[str, ...]:
+        rules = self.rules(type_)
+        return (*self.blocked, *(rules.blocked if rules else ()))
+
+    def derived(self) -> dict[str, DeriveSpec]:
+        return {name: spec.derive for name, spec in self.identifiers.items() if spec.derive}
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a blocked text is a regular expression."""
+    return text.startswith("^") or text.endswith("$")
+
+
+def _check_pattern(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"blocked {text!r} is no regular expression: {error}") from None
+    if re.search(r"\(\?(?:[=!>]|<[=!]|P=|\()|\\[1-9]", text):
+        raise ValueError(f"blocked {text!r}: looking around and back references are not supported")

@@ -1,0 +1,1 @@
+"""Quality: what good data is, checked by Great Expectations on the staged batch before it is published."""

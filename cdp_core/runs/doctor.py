@@ -1,0 +1,147 @@
+"""`cdp doctor`: what is wrong with a workspace, and what to do about it. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cdp_core.config import check_config
+from cdp_core.errors import CDPError
+from cdp_core.runs.lock import describe, is_held
+
+if TYPE_CHECKING:
+    from cdp_core.config import Config
+
+Level = Literal["ok", "warn", "error"]
+_GB = 1024**3
+_LITTLE, _FULL = 1 * _GB, _GB // 10
+_STALE_AFTER = 3600
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `level` is ok, warn or error; `hint` is the next step."""
+
+    level: Level
+    what: str
+    hint: str | None = None
+
+
+def diagnose(root: Path | str) -> list[Finding]:
+    """Look at versions, configuration, suites, sources, rights, disk, lock and left-overs of the workspace at `root`.
+
+    Works on a broken workspace too; it never raises. Connections are tried for a few seconds at most.
+
+    Example: `[f.what for f in diagnose(".") if f.level == "error"]`
+    """
+    from cdp_core.runs import doctor_sources, doctor_versions
+
+    root = Path(root).resolve()
+    config, problems = check_config(root)
+    findings = list(_guarded(doctor_versions.versions))
+    findings += [Finding("error", str(problem), "correct the file") for problem in problems]
+    if config is None:
+        return [*findings, *_guarded(lambda: _disk(root))]
+    found = config
+    findings.append(Finding("ok", f"{', '.join(config.files)}: {_counts(config)}"))
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        lambda: _clock(found),
+        lambda: _suites(root),
+        lambda: doctor_sources.sources(root, found),
+        lambda: doctor_sources.destinations(root, found),
+        lambda: _rights(root, found),
+        lambda: _disk(root / found.engine.lake),
+        lambda: _lock(root / found.engine.lake),
+        lambda: _left_overs(root / found.engine.lake),
+    ]
+    for check in checks:
+        findings += _guarded(check)
+    return findings
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check that fails is a finding, and the others go on."""
+    try:
+        yield from check()
+    except CDPError as error:
+        yield Finding("error", str(error))
+    except Exception as error:
+        yield Finding("error", f"a check failed: {type(error).__name__}", "this is a bug; CDP_DEBUG=1 shows more")
+
+
+def _counts(config: Config) -> str:
+    blocks = ("sources", "traits", "audiences", "destinations", "syncs")
+    return ", ".join(f"{len(getattr(config, block))} {block}" for block in blocks)
+
+
+def _clock(config: Config) -> Iterator[Finding]:
+    if config.today is not None:
+        where = config.where("today")
+        yield Finding("ok", f"the clock is pinned at {config.today} ({where})", "take 'today' out for the real time")
+
+
+def _suites(root: Path) -> Iterator[Finding]:
+    from cdp_core.quality.suites import load_suites
+
+    suites = load_suites(root / "expectations")
+    count = sum(len(suite.expectations) for suite in suites)
+    yield Finding("ok", f"expectations: {len(suites)} suites, {count} expectations")
+
+
+def _rights(root: Path, config: Config) -> Iterator[Finding]:
+    folders = {"the lake": config.engine.lake}
+    for name, destination in config.destinations.items():
+        if destination.type == "file" and isinstance(destination.options.get("path"), str):
+            folders[f"destination {name!r}"] = destination.options["path"]
+    for what, folder in folders.items():
+        blocked = _not_writable(root / folder)
+        if blocked is None:
+            yield Finding("ok", f"{what}: {folder} can be written")
+        else:
+            yield Finding("error", f"{what}: {folder} cannot be written ({blocked})", "check its rights")
+
+
+def _not_writable(folder: Path) -> str | None:
+    """Why a file cannot be made in the folder, tried with a real one; a missing folder is asked of its parent."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder.name} is a file"
+    probe = folder / f".cdp-doctor-{os.getpid()}"
+    try:
+        probe.write_bytes(b"x")
+    except OSError as error:
+        return (error.strerror or type(error).__name__).lower()
+    finally:
+        try:
+            probe.unlink(missing_ok=True)
+        except OSError:
+            pass
+    return None
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    import shutil
+
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    level: Level = "error" if free < _FULL else "warn" if free < _LITTLE else "ok"
+    yield Finding(level, f"disk: {free / _GB:,.1f} GB free", None if level == "ok" else "free some space before a run")
+
+
+def _lock(lake: Path) -> Iterator[Finding]:
+    if is_held(lake):
+        yield Finding("warn", f"a run is going on ({describe(lake / 'run.holder.json')})", "wait for it before the next")
+
+
+def _left_overs(lake: Path) -> Iterator[Finding]:
+    now = time.time()
+    old = [p for p in (lake / "staging").glob("*") if p.is_file() and now - p.stat().st_mtime > _STALE_AFTER]
+    if old and not is_held(lake):
+        size = sum(path.stat().st_size for path in old) / 1024**2
+        yield Finding("warn", f"{len(old)} staging files of a dead run, {size:,.0f} MB", "the next run removes them")

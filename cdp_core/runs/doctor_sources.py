@@ -1,0 +1,106 @@
+"""The doctor's look at what lies outside: source files, databases, destinations."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core import plugins
+from cdp_core.errors import CDPError
+from cdp_core.runs.doctor import Finding
+
+if TYPE_CHECKING:
+    from cdp_core.config import Config
+
+_PATIENCE = 3
+_WAITING = {"postgresql": "connect_timeout", "mysql": "connect_timeout", "mariadb": "connect_timeout"}
+
+
+def sources(root: Path, config: Config) -> Iterator[Finding]:
+    """Every source's files are there and can be read; every database answers within a few seconds."""
+    for name, spec in config.sources.items():
+        what, where = f"source {name!r}", config.where("sources", name)
+        options = plugins.load(plugins.SOURCES, spec.type).Options.model_validate(spec.options)
+        path, url = getattr(options, "path", None), getattr(options, "url", None)
+        if isinstance(url, str):
+            yield _database(root, what, where, url)
+        elif isinstance(path, str):
+            yield _files(root, what, where, path)
+        else:
+            yield Finding("ok", f"{what}: of type {spec.type}, looked at when it is loaded")
+
+
+def destinations(root: Path, config: Config) -> Iterator[Finding]:
+    """Every destination that can be tried is tried, with its own test."""
+    from cdp_core.destinations.open import open_destination
+
+    for name, spec in config.destinations.items():
+        if spec.type == "file":
+            continue
+        what = f"destination {name!r}"
+        try:
+            test = getattr(open_destination(name, spec, root=root), "test", None)
+            yield Finding("ok", f"{what}: {test()}" if test else f"{what}: of type {spec.type}")
+        except CDPError as error:
+            yield Finding("error", f"{config.where('destinations', name)}: {what}: {error.what}", error.hint)
+
+
+def _files(root: Path, what: str, where: str, pattern: str) -> Finding:
+    found = _matching(root, Path(os.path.expanduser(pattern)))
+    if not found:
+        return Finding("error", f"{where}: {what}: no file {pattern}", "correct the path, or put the file there")
+    for path in found:
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            return Finding("error", f"{where}: {what}: {shown} cannot be read: {reason}", "check its rights")
+    size = sum(path.stat().st_size for path in found) / 1024**2
+    count = f"{len(found)} file{'s' if len(found) > 1 else ''}"
+    return Finding("ok", f"{what}: {count}, {size:,.1f} MB")
+
+
+def _matching(root: Path, pattern: Path) -> list[Path]:
+    base = Path(pattern.anchor) if pattern.is_absolute() else root
+    relative = pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern
+    if (base / relative).is_file():
+        return [base / relative]
+    return sorted(path for path in base.glob(str(relative)) if path.is_file()) if set("*?[") & set(str(relative)) else []
+
+
+def _database(root: Path, what: str, where: str, text: str) -> Finding:
+    import sqlalchemy as sa
+
+    try:
+        url = sa.make_url(text)
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        kind = url.get_backend_name()
+        if kind == "sqlite" and url.database and url.database != ":memory:":
+            file = root / url.database
+            if not file.is_file():
+                hint = "correct the url, or put the file there"
+                return Finding("error", f"{where}: {what}: no database file {url.database}", hint)
+            url = sa.make_url(f"sqlite:///file:{file}?mode=ro&uri=true")
+        arguments: dict[str, Any] = {_WAITING[kind]: _PATIENCE} if kind in _WAITING else {}
+        engine = sa.create_engine(url, connect_args=arguments)
+        try:
+            with engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        finally:
+            engine.dispose()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        return Finding("error", f"{where}: {what}: the database does not answer: {_reason(error)}", "is it running?")
+    return Finding("ok", f"{what}: the {kind} database answers")
+
+
+def _reason(error: BaseException) -> str:
+    """The driver's first line, without a password or the address it may name twice."""
+    cause = getattr(error, "orig", None) or error
+    line = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:…@", line.strip())
