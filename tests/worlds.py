@@ -139,9 +139,10 @@ def load(engine: Engine, events: list[dict], owners: dict[tuple[str, str], str])
         }
         for e in events
     ]
-    frame = pl.DataFrame(rows, schema_overrides=tables.EVENTS.polars_schema(), infer_schema_length=None)
+    schema = tables.EVENTS.polars_schema()
+    frame = pl.DataFrame([{c: row.get(c) for c in schema} for row in rows], schema=schema)
     links = [{"source": s, "message_id": m, "profile_id": p} for (s, m), p in owners.items()]
-    engine.replace("events", engine.frame(frame.select(c for c in frame.columns if c in tables.EVENTS.columns)))
+    engine.replace("events", engine.frame(frame))
     engine.replace("event_profiles", engine.frame(pl.DataFrame(links, schema=tables.EVENT_PROFILES.polars_schema())))
 
 

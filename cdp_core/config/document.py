@@ -74,11 +74,19 @@ def compose(text: str, document: Document) -> Any:
     except YAMLError as error:
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         character = getattr(error, "character", None)
-        what = f"character {character!r} is not allowed in YAML" if character is not None else "not readable as YAML"
+        what = f"character {_code(character)} is not allowed in YAML" if character is not None else "not readable as YAML"
         document.problems.append(Problem(Place(document.file, line), what, hint="remove it"))
     except RecursionError:
         document.problems.append(Problem(Place(document.file), "values are nested too deeply"))
     return None
+
+
+def _code(character: Any) -> str:
+    """
+    >>> _code(0), _code("x")
+    ('0x00', '0x78')
+    """
+    return f"0x{character if isinstance(character, int) else ord(character):02x}"
 
 
 def _syntax_problem(error: Any, file: str) -> Problem:

@@ -17,6 +17,7 @@ from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
 
 SINGLE_BLOCKS = ("identity", "engine", "schedule")
+_WRONG: Any = object()
 
 
 def load_config(root: Path | str, *, environ: Mapping[str, str] | None = None) -> Config:
@@ -46,16 +47,27 @@ def check_config(
         return None, [Problem(_place_of(error), error.what, error.choices, error.hint)]
     if merged.broken:
         return None, _sorted(merged)
+    read = list(merged.problems)
+    places = {problem.place for problem in read}
+    config = _compose(merged)
+    # A value that could not be read is reported once, not again for being of the wrong type.
+    merged.problems = [*read, *(p for p in merged.problems[len(read) :] if p.place not in places)]
+    if config is not None and not merged.problems:
+        merged.problems += references.check(config, merged)
+    return (config, []) if config is not None and not merged.problems else (None, _sorted(merged))
+
+
+def _compose(merged: Merged) -> Config | None:
+    """The definitions, each made on its own, as one Config; what is wrong is added to `merged.problems`."""
     values = {key: _block(merged, key, value) for key, value in merged.data.items() if not _is_empty(key, value)}
+    values = {key: value for key, value in values.items() if value is not _WRONG}
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         merged.problems += translate(error, merged, Config)
-    else:
-        config._merged = merged
-        if not merged.problems:
-            merged.problems += references.check(config, merged)
-    return (config, []) if not merged.problems else (None, _sorted(merged))
+        return None
+    config._merged = merged
+    return config
 
 
 def _block(merged: Merged, key: str, value: Any) -> Any:
@@ -69,7 +81,7 @@ def _block(merged: Merged, key: str, value: Any) -> Any:
         return value
     kind = spec.__args__[1]  # type: ignore[union-attr]
     made = {name: _definition(merged, kind, (key, name), inner) for name, inner in value.items()}
-    return {name: inner for name, inner in made.items() if inner is not None}
+    return {name: inner for name, inner in made.items() if inner is not _WRONG}
 
 
 def _definition(merged: Merged, spec: Any, path: tuple[str, ...], value: Any) -> Any:
@@ -79,7 +91,7 @@ def _definition(merged: Merged, spec: Any, path: tuple[str, ...], value: Any) ->
         merged.problems += translate(error, merged, spec, path)
     except SpecError as error:
         merged.problems.append(spec_problem(error, merged, path))
-    return None
+    return _WRONG
 
 
 def _is_empty(key: str, value: Any) -> bool:

@@ -110,7 +110,8 @@ def _unreadable(root: Path, name: str, error: OSError) -> Problem:
         return Problem(Place(str(root)), f"the workspace {kind}", hint="name one with --workspace DIR")
     if isinstance(error, FileNotFoundError):
         hint = "'cdp init DIR' makes a workspace; --workspace DIR names another one" if name == MAIN else None
-        return Problem(Place(name), f"no {MAIN} in {root}" if name == MAIN else "the included file is missing", hint=hint)
+        what = f"there is no such file in {root}" if name == MAIN else "the included file is missing"
+        return Problem(Place(name), what, hint=hint)
     reason = (error.strerror or type(error).__name__).lower()
     return Problem(Place(name), f"the file cannot be read: {reason}", hint="check its rights")
 
@@ -150,6 +151,7 @@ def _absorb(merged: Merged, document: Document) -> None:
     if not isinstance(document.data, dict):
         what = "the file must hold keys and values"
         merged.problems.append(Problem(Place(document.file, 1), what, hint="such as 'sources:'"))
+        merged.broken = True
         return
     refused: set[KeyPath] = set()
     for key, value in document.data.items():

@@ -48,10 +48,15 @@ def _connector(
     try:
         model.model_validate(dict(spec.options if given is None else given))
     except ValidationError as error:
-        return found, translate(error, merged, model, path)
+        return found, translate(error, merged, model, path, also=_spec_keys(spec, options))
     except SpecError as error:
         return found, [spec_problem(error, merged, path)]
     return found, []
+
+
+def _spec_keys(spec: Any, options: str) -> list[str]:
+    """The keys beside a connector's own options that are valid in the same place."""
+    return list(type(spec).model_fields) if options == "Options" else []
 
 
 def _source(name: str, spec: Any, merged: Merged) -> list[Problem]:
@@ -68,11 +73,9 @@ def _source(name: str, spec: Any, merged: Merged) -> list[Problem]:
 
 
 def _traits(config: Config, merged: Merged) -> list[Problem]:
-    from cdp_core.profiles.spec import PickedTrait, check_traits
+    from cdp_core.profiles.spec import check_traits
 
-    return _each(
-        config.traits, PickedTrait(), lambda traits: check_traits(traits, list(config.sources)), "traits", merged
-    )
+    return _each(config.traits, None, lambda traits: check_traits(traits, list(config.sources)), "traits", merged)
 
 
 def _audiences(config: Config, merged: Merged) -> list[Problem]:
@@ -88,7 +91,8 @@ def _audiences(config: Config, merged: Merged) -> list[Problem]:
 def _each(
     specs: Mapping[str, Any], neutral: Any, check: Callable[[Mapping[str, Any]], None], block: str, merged: Merged
 ) -> list[Problem]:
-    """All problems of a check that stops at the first: what was found wrong is taken out and the rest looked at."""
+    """All problems of a check that stops at the first: what was found wrong is taken out, or becomes `neutral` when
+    others may refer to it, and the rest is looked at."""
     rest = dict(specs)
     problems: list[Problem] = []
     while rest:
@@ -100,7 +104,10 @@ def _each(
             name = next((n for n in rest if f"{error.where}.".startswith(f"{block}.{n}.")), None)
             if name is None:
                 break
-            rest[name] = neutral
+            if neutral is None or rest[name] is neutral:
+                del rest[name]
+            else:
+                rest[name] = neutral
     return problems
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from cdp_core.config.document import Path
 from cdp_core.config.merge import Merged
-from cdp_core.config.problems import Problem, nearest, unknown
+from cdp_core.config.problems import Place, Problem, nearest, unknown
 from cdp_core.errors import SpecError
 
 _KINDS = {
@@ -39,9 +39,15 @@ _LIMITS = {
 _SHOWN = 40
 
 
-def translate(error: ValidationError, merged: Merged, spec: Any, prefix: Path = ()) -> list[Problem]:
-    """Every error of one definition. `spec` is the type that was validated, `prefix` where the definition stands."""
-    found = _one_branch([_Located(raw, merged, spec, prefix) for raw in error.errors(include_url=False)])
+def translate(
+    error: ValidationError, merged: Merged, spec: Any, prefix: Path = (), *, also: Iterable[str] = ()
+) -> list[Problem]:
+    """Every error of one definition.
+
+    `spec` is the type that was validated, `prefix` where the definition stands, `also` are keys that are valid there
+    beside its own.
+    """
+    found = _one_branch([_Located(raw, merged, spec, prefix, tuple(also)) for raw in error.errors(include_url=False)])
     return list(dict.fromkeys(located.problem() for located in found))
 
 
@@ -50,48 +56,77 @@ def _one_branch(errors: list[_Located]) -> list[_Located]:
     none about the whole."""
     groups: dict[Path, dict[Path, list[_Located]]] = {}
     for error in errors:
-        if error.branch is not None:
-            groups.setdefault(error.union, {}).setdefault(error.branch, []).append(error)
+        for branch in error.branches:
+            groups.setdefault(branch[:-1], {}).setdefault(branch, []).append(error)
     dropped: set[int] = set()
-    for branches in groups.values():
+    for _, branches in sorted(groups.items(), key=lambda item: len(item[0])):
         if len(branches) > 1:
-            best = min(branches.values(), key=lambda group: (any(e.whole for e in group), sum(map(_weight, group))))
-            dropped |= {id(error) for group in branches.values() if group is not best for error in group}
+            ranked = sorted(branches.items(), key=_misfit)
+            dropped |= {id(error) for _, group in ranked[1:] for error in group}
     return [error for error in errors if id(error) not in dropped]
+
+
+def _misfit(item: tuple[Path, list[_Located]]) -> tuple[bool, int]:
+    branch, group = item
+    return any(error.is_whole(branch) for error in group), sum(map(_weight, group))
 
 
 def _weight(error: _Located) -> int:
     return 3 if error.type in ("missing", "extra_forbidden", "literal_error") else 2
 
 
+class _Trail:
+    """Pydantic's loc, followed through the data.
+
+    Some parts of it are keys and some are names of a union's alternatives, and one word may be either. The reading
+    that ends on a key and meets the most keys is taken.
+    """
+
+    def __init__(self, loc: Path) -> None:
+        self.loc = loc
+        self.known: dict[tuple[int, Path], tuple[bool, int, Path, list[Path]]] = {}
+
+    def follow(self, data: Any) -> tuple[Path, list[Path]]:
+        _, _, path, branches = self._best(data, 0, ())
+        return path, branches
+
+    def _best(self, data: Any, at: int, path: Path) -> tuple[bool, int, Path, list[Path]]:
+        if at == len(self.loc):
+            return False, 0, path, []
+        if (at, path) not in self.known:
+            self.known[at, path] = max(self._readings(data, at, path), key=lambda reading: reading[:2])
+        return self.known[at, path]
+
+    def _readings(self, data: Any, at: int, path: Path) -> Iterator[tuple[bool, int, Path, list[Path]]]:
+        part = self.loc[at]
+        if _holds(data, part):
+            ends, met, end, branches = self._best(data[part], at + 1, (*path, part))
+            yield ends or at + 1 == len(self.loc), met + 1, end, branches
+        ends, met, end, branches = self._best(data, at + 1, path)
+        yield ends, met, end, [self.loc[: at + 1], *branches]
+
+
 class _Located:
     """One of pydantic's errors, led back to the key of the file that it is about."""
 
-    def __init__(self, raw: Any, merged: Merged, spec: Any, prefix: Path) -> None:
-        self.raw, self.merged, self.spec, self.prefix = raw, merged, spec, prefix
+    def __init__(self, raw: Any, merged: Merged, spec: Any, prefix: Path, also: tuple[str, ...]) -> None:
+        self.raw, self.merged, self.spec, self.prefix, self.also = raw, merged, spec, prefix, also
         self.type: str = raw["type"]
         loc: tuple[int | str, ...] = raw["loc"]
         self.missing = loc[-1] if self.type == "missing" else None
-        self.union: Path = ()
-        self.branch: Path | None = None
+        self.branches: list[Path] = []
         self.path = prefix + self._walk(loc[:-1] if self.missing is not None else loc)
 
     def _walk(self, loc: Path) -> Path:
         data = self.merged.data
         for part in self.prefix:
             data = data[part] if _holds(data, part) else None  # type: ignore[index,call-overload]
-        path: Path = ()
-        for place, part in enumerate(loc):
-            if _holds(data, part):
-                data, path = data[part], (*path, part)  # type: ignore[index,call-overload]
-            elif self.branch is None:
-                self.union, self.branch = path, loc[: place + 1]
+        path, self.branches = _Trail(loc).follow(data)
         return path
 
-    @property
-    def whole(self) -> bool:
-        """The error is about the alternative itself: it is of another kind altogether."""
-        return self.path == self.prefix + self.union and self.type.endswith("_type")
+    def is_whole(self, branch: Path) -> bool:
+        """The error is about the alternative `branch` itself: what is written is of another kind altogether."""
+        return self.raw["loc"] == branch and self.type.endswith("_type")
 
     @property
     def name(self) -> str:
@@ -103,9 +138,10 @@ class _Located:
         place = self.merged.place(self.path)
         context = self.raw.get("ctx", {})
         if self.missing is not None:
-            return Problem(place, f"missing key {self.missing!r} in {self.name}")
+            inside = f" in {self.name}" if self.path else ""
+            return Problem(place, f"missing key {self.missing!r}{inside}")
         if self.type == "extra_forbidden":
-            valid = valid_keys(self.spec, self.raw["loc"][:-1])
+            valid = [*self.also, *valid_keys(self.spec, self.raw["loc"][:-1])]
             return unknown(place, "key", str(self.path[-1] if self.path else self.raw["loc"][-1]), valid)
         if self.type in ("literal_error", "enum", "union_tag_invalid"):
             return self._choice(context.get("expected") or context.get("expected_tags") or "")
@@ -113,7 +149,12 @@ class _Located:
             return Problem(place, f"missing key {context.get('discriminator', 'type')} in {self.name}")
         sentence = self._sentence(context)
         named = re.search(r"unknown \w+ '([^']+)'", sentence)
-        return Problem(self.merged.place((*self.path, named[1])) if named else place, sentence)
+        return Problem(self._place_of(named[1]) if named else place, sentence)
+
+    def _place_of(self, key: str) -> Place:
+        """The line of a key that the text names, in this mapping or in the one around it."""
+        paths = ((*self.path, key), (*self.path[:-1], key))
+        return self.merged.place(next((path for path in paths if path in self.merged.places), self.path))
 
     def _choice(self, expected: str) -> Problem:
         valid = tuple(re.findall(r"'((?:[^'\\]|\\.)*)'", expected)) or (expected,)

@@ -20,9 +20,11 @@ def stacked_months(
         .mark_bar()
         .encode(
             x=alt.X(f"yearmonth({time}):T", title=None, axis=alt.Axis(format="%b %y", labelAngle=0, grid=False)),
-            y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4 if height > 180 else 2)),
             color=alt.Color(
-                f"{group}:N", title=None, legend=alt.Legend(orient="top", direction="horizontal", columns=5)
+                f"{group}:N",
+                title=None,
+                legend=alt.Legend(orient="top", direction="horizontal", columns=5 if height > 180 else 3),
             ),
             tooltip=[
                 alt.Tooltip(f"yearmonth({time}):T", title="Month", format="%B %Y"),

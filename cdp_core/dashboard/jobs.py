@@ -70,7 +70,7 @@ def start(root: Path, key: str, name: str, *args: str) -> Job:
     out, log = folder / "out", folder / "log"
     command = [sys.executable, "-m", "cdp_core.cli", *args, "--workspace", str(root)]
     with out.open("wb") as stdout, log.open("wb") as stderr:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603
             command,
             cwd=root,
             stdin=subprocess.DEVNULL,

@@ -17,12 +17,12 @@ DOT = "•"
 _EMAIL = re.compile(r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?<![\w.\-])\+?\(?\d[\d\s().\-]{7,}\d(?![\w\-])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PLAIN = (
+    r"_at$|_on$|sha256|hash|(^|_)(id|ids|sku|code|number)$"
+    r"|^(event|page|utm|campaign|product|brand|file|screen|user_agent|list|plan|tag)_?name$"
+)
 _KINDS = (
-    (
-        "plain",
-        r"_at$|_on$|sha256|hash|(^|_)(id|ids|sku|code|number)$"
-        r"|^(event|page|utm|campaign|product|brand|file|screen|user_agent|list|plan|tag)_?name$",
-    ),
+    ("plain", _PLAIN),
     ("email", r"e_?mail"),
     ("phone", r"phone|mobile|^tel$|^fax$"),
     (

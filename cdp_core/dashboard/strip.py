@@ -46,8 +46,8 @@ def _draw_state() -> None:
             key=session.REVEAL,
             persist_state="session",
             on_change=_rerun_app,
-            help="Names, addresses, phone numbers, e-mail addresses and birth dates are masked until you switch this on. "
-            "It holds for this browser tab only.",
+            help="Names, addresses, phone numbers, e-mail addresses and birth dates are masked until you switch "
+            "this on. It holds for this browser tab only.",
         )
         st.button(
             "Running…" if running else "Run now",

@@ -60,8 +60,10 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
     old = ledger.select(key="key", **{f"old_{c}": c for c in _LEDGER})
     joined = model.left_join(old, model.key == old.key).drop("key_right")
     current = joined.mutate(operation=_operation(joined, terms), attempts=_attempts(joined))
+    changed, withheld = current.operation == "change", current.operation == "withheld"
     current = current.mutate(
-        old_payload=(current.operation == "change").ifelse(current.old_payload, ibis.null("string"))
+        old_payload=changed.ifelse(current.old_payload, ibis.null("string")),
+        reason=withheld.ifelse(DISMISSED, current.reason),
     )
     gone = _gone(model, old, terms)
     columns = _columns(terms)

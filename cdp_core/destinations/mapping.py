@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 
+_NOT_JSON = ("nan", "inf", "-inf", "infinity", "-infinity")
+
+
 def column_of(position: int) -> str:
     """Name of a mapped field's column in a plan: engines fold case and fields may be called `key`."""
     return f"v{position}"
@@ -72,16 +75,18 @@ def json_value(engine: Engine, value: Any) -> ir.StringValue:
 
     kind = value.type()
     if kind.is_boolean():
-        return value.ifelse("true", "false")
+        return value.cast("string").lower()
     if kind.is_floating():
-        return (value.isnan() | value.isinf()).ifelse(ibis.null("string"), value.cast("string"))
+        text = value.cast("string")
+        return text.lower().isin(_NOT_JSON).ifelse(ibis.null("string"), text)
     if kind.is_numeric():
         return value.cast("string")
     if kind.is_timestamp():
         return ibis.literal('"') + value.cast("string").replace(" ", "T") + ibis.literal('Z"')
     if kind.is_array():
         items = value.map(lambda item: ibis.coalesce(engine.json_quoted(item), ibis.literal("null")))
-        return ibis.literal("[") + items.join(",") + ibis.literal("]")
+        listed = ibis.literal("[") + items.join(",") + ibis.literal("]")
+        return (value.length() == 0).ifelse("[]", listed)
     return engine.json_quoted(value.cast("string"))
 
 

@@ -120,8 +120,12 @@ def flattened(rows: pl.DataFrame) -> pl.DataFrame:
     import polars.selectors as cs
 
     lists = rows.select(cs.list()).columns
+    # Polars writes objects only: {"v":…} without its frame.
     return rows.with_columns(
-        pl.struct(pl.col(c).alias("v")).struct.json_encode().str.slice(5).str.head(-1).alias(c) for c in lists
+        pl.when(pl.col(c).is_not_null())
+        .then(pl.struct(pl.col(c).alias("v")).struct.json_encode().str.slice(5).str.head(-1))
+        .alias(c)
+        for c in lists
     )
 
 

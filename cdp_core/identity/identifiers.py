@@ -23,7 +23,7 @@ _END, _MID = "\x1e", "\x1f"
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What events say about identifiers. A tuple is a distinct combination of raw values; its number is of this run only.
+    """What events say about identifiers. A tuple is a distinct combination of raw values; its number holds for one run.
 
     `events`: source, message_id, at, tuple. `uses`: source, tuple, first_seen, last_seen, events. `parts`: tuple, type,
     raw (one row per raw value). All times UTC.
@@ -39,7 +39,7 @@ class Known:
     """Identifiers in one spelling. A node is the number of one; numbers sort by priority, type and value.
 
     `nodes` (a frame too, as `frame`): node, type, value, parent (derived from that node). `members`: tuple, node,
-    by_alias (only said by an alias call), derived. `values`: what every raw value was taken for, see `normalise_values`.
+    by_alias (only said by an alias call), derived. `values`: what raw values were taken for, see `normalise_values`.
     """
 
     nodes: ir.Table
@@ -49,7 +49,7 @@ class Known:
 
 
 def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
-    """Read the identifiers of all events that count; see `newest_versions`.
+    """Read the identifiers of all events that count; see `old_versions`.
 
     Identifiers are user_id, anonymous_id, group_id, the previous_id of an alias, everything in `context.externalIds`,
     and for every name in `spec` the trait, property or context trait of that name (snake or camel case).
@@ -57,14 +57,16 @@ def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
     """
     import ibis
 
-    counted = newest_versions(engine, events)
-    told = counted.select(
+    told = events.select(
         "source",
         "message_id",
-        at=ibis.coalesce(counted.timestamp, counted.received_at),
-        said=_packed(engine, counted, spec),
+        at=ibis.coalesce(events.timestamp, events.received_at),
+        said=_packed(engine, events, spec),
     )
     told = engine.keep(told.filter(told.said != ""))
+    old = engine.keep(old_versions(events))
+    if not engine.polars(old.limit(1)).is_empty():
+        told = engine.keep(told.anti_join(old, ["source", "message_id"]))
     texts = told.select("said").distinct()
     number = ibis.row_number() if engine.local else texts.said.hexdigest("md5")
     texts = engine.keep(texts.mutate(tuple=number))
@@ -75,10 +77,9 @@ def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
     return Seen(events=kept, uses=engine.keep(uses), parts=engine.keep(_unpacked(engine, texts)))
 
 
-def newest_versions(engine: Engine, events: ir.Table) -> ir.Table:
-    """Without the older versions of a corrected row: of the track events of one row only the last received counts.
+def old_versions(events: ir.Table) -> ir.Table:
+    """Events (source, message_id) that no longer count: of a corrected row's track events all but the last received.
 
-    A correction that leaves the row's time as it was is told by the run that loaded it: run ids sort by time.
     Every identify counts, since each is a statement about a person at its time.
     """
     import ibis
@@ -87,11 +88,10 @@ def newest_versions(engine: Engine, events: ir.Table) -> ir.Table:
     tracks = tracks.mutate(arrived=ibis.coalesce(tracks.received_at, tracks.timestamp, ibis.timestamp("1970-01-01")))
     row = ["source", "row_key"]
     repeated = tracks.group_by(row).agg(versions=tracks.count()).filter(lambda t: t.versions > 1)
-    versions = tracks.select(*row, "message_id", "arrived", "run_id").semi_join(repeated, row)
-    order = [versions.arrived.desc(), versions.run_id.desc(), versions.message_id.desc()]
+    versions = tracks.select(*row, "message_id", "arrived").semi_join(repeated, row)
+    order = [versions.arrived.desc(), versions.message_id.desc()]
     place = ibis.row_number().over(ibis.window(group_by=row, order_by=order))
-    old = versions.mutate(place=place).filter(lambda t: t.place > 0).select("source", "message_id")
-    return events.anti_join(engine.keep(old), ["source", "message_id"])
+    return versions.mutate(place=place).filter(lambda t: t.place > 0).select("source", "message_id")
 
 
 def _packed(engine: Engine, events: ir.Table, spec: IdentitySpec) -> ir.StringValue:

@@ -69,15 +69,16 @@ def _inherited(engine: Engine, identifiers: ir.Table, previous: ir.Table) -> tup
 def _with_times(pairs: ir.Table, identifiers: ir.Table, previous: ir.Table) -> ir.Table:
     now = identifiers.group_by("profile").agg(first_seen=identifiers.first_seen.min())
     then = previous.group_by("profile_id").agg(was_first_seen=previous.first_seen.min())
-    return pairs.join(now, "profile").join(then.rename(was="profile_id"), "was").select("profile", "was", *_PAIR_ORDER[:2], "first_seen")
+    both = pairs.join(now, "profile").join(then.rename(was="profile_id"), "was")
+    return both.select("profile", "was", "overlap", "was_first_seen", "first_seen")
 
 
 def share_out(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give each profile at most one of its previous ids, the best pairs first.
 
     `pairs`: profile, was, overlap, was_first_seen, first_seen. Gives (profile, was) and, for every id that nobody got,
-    (from_profile_id, profile): the profile it shares most with. In each round all pairs that are best for both sides are
-    settled at once, which is the same as going through them one by one.
+    (from_profile_id, profile): the profile it shares most with. In each round all pairs that are best for both sides
+    are settled at once, which is the same as going through them one by one.
     """
     left = pairs.sort(_PAIR_ORDER, descending=[True, False, False, False, False], nulls_last=True)
     best = left.unique("was", keep="first", maintain_order=True)
@@ -100,7 +101,9 @@ def _renamed(engine: Engine, ids: ir.Table, taken: pl.DataFrame) -> ir.Table:
 
     used = engine.polars(ids.select("profile_id"))["profile_id"]
     names = {profile: _other_name(own, set(used)) for profile, own in taken.iter_rows()}
-    other = engine.frame(pl.DataFrame({"profile": names.keys(), "other": names.values()}, {"profile": pl.Int64, "other": pl.String}))
+    other = engine.frame(
+        pl.DataFrame({"profile": names.keys(), "other": names.values()}, {"profile": pl.Int64, "other": pl.String})
+    )
     joined = ids.left_join(other, "profile")
     return engine.keep(joined.select("profile", profile_id=ibis.coalesce(joined.other, joined.profile_id)))
 
@@ -112,9 +115,7 @@ def _other_name(own: str, used: set[str]) -> str:
     return name
 
 
-def profile_merges(
-    engine: Engine, ids: ir.Table, lost: ir.Table, merges: ir.Table | None, now: datetime
-) -> ir.Table:
+def profile_merges(engine: Engine, ids: ir.Table, lost: ir.Table, merges: ir.Table | None, now: datetime) -> ir.Table:
     """All merges so far, each old id leading to a living one in one step; an id that lives again is no longer merged.
 
     `merges`: tables.PROFILE_MERGES as it was. An old id whose profile has gone altogether keeps its row.

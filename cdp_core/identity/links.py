@@ -17,8 +17,8 @@ _KEY = ["left", "right", "source", "rule"]
 def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
     """Links between nodes: left, right, source, rule, first_seen, last_seen, events.
 
-    A tuple says that its identifiers belong together; it is written as a star around the one of highest priority (left).
-    A derived identifier hangs on the one it comes from. rule: same_event, alias, derived.
+    A tuple says that its identifiers belong together; it is written as a star around the one of highest priority
+    (left). A derived identifier hangs on the one it comes from. rule: same_event, alias, derived.
     """
     import ibis
 

@@ -8,27 +8,22 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from cdp_core.identity.identifiers import Known, Seen
-from cdp_core.identity.policy import Demotion, Rules, Settled, settle
-from cdp_core.identity.spec import IdentifierSpec, IdentitySpec
+from cdp_core.identity.policy import Rules, Settled, settle
+from cdp_core.identity.spec import IdentitySpec
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cdp_core.engine import Engine
 
+_WHOLE = ("node", "profile", "count", "limit", "events")
 _DEMOTED = pl.Schema(
-    {
-        "node": pl.Int64,
-        "profile": pl.Int64,
-        "rule": pl.String,
-        "count": pl.Int64,
-        "limit": pl.Int64,
-        "candidates": pl.List(pl.Int64),
-        "source": pl.String,
-        "message_id": pl.String,
-        "at": pl.Datetime("us"),
-        "events": pl.Int64,
-    }
+    [
+        *((name, pl.Int64()) for name in _WHOLE),
+        *((name, pl.String()) for name in ("rule", "source", "message_id")),
+        ("candidates", pl.List(pl.Int64)),
+        ("at", pl.Datetime("us")),
+    ]
 )
 
 
@@ -65,7 +60,7 @@ def assign(engine: Engine, seen: Seen, known: Known, found: ir.Table, spec: Iden
 
 
 def _broken_components(engine: Engine, known: Known, found: ir.Table, spec: IdentitySpec) -> ir.Table:
-    limits = {t: (spec.rules(t) or IdentifierSpec()).limit for t in known.frame["type"].unique()}
+    limits = {t: spec.limit(t) for t in known.frame["type"].unique()}
     allowed = engine.frame(pl.DataFrame({"type": list(limits), "allowed": list(limits.values())}, _LIMITS))
     named = found.join(known.nodes.select("node", "type"), "node")
     counted = named.group_by(["component", "type"]).agg(held=named.count()).join(allowed, "type")
@@ -101,7 +96,7 @@ def _rules(frame: pl.DataFrame, order: pl.DataFrame, spec: IdentitySpec) -> Rule
     names = sorted(used["type"].unique())
     number = {name: i for i, name in enumerate(names)}
     kinds = dict(zip(used["node"], used["type"].replace_strict(number, return_dtype=pl.Int64), strict=True))
-    limits = [(spec.rules(name) or IdentifierSpec()).limit for name in names]
+    limits = [spec.limit(name) for name in names]
     return Rules(kinds, limits, names, max_merges=spec.max_merges, max_mappings=spec.max_mappings)
 
 
@@ -112,22 +107,23 @@ def _outcome(settled: Settled, order: pl.DataFrame) -> tuple[pl.DataFrame, pl.Da
     names = held.group_by("root").agg(profile=pl.col("node").min())
     holders = held.join(names, on="root").select("node", "profile")
     name = dict(names.select("root", "profile").iter_rows())
-    kept = [settled.holder[nodes[0]] for nodes in order["nodes"].gather([d.combination for d in settled.demotions])]
-    lost = _lost(settled.demotions, [name[roots[p]] for p in kept], [[name[roots[p]] for p in d.profiles] for d in settled.demotions])
+    lost = _lost(settled, order["nodes"], {p: name[root] for p, root in enumerate(roots)})
     rows = order.with_row_index("combination").with_columns(pl.col("combination").cast(pl.Int64))
     joined = lost.join(rows, on="combination", maintain_order="left")
     nodes = pl.col("nodes").list.slice(pl.col("kept"))
-    demoted = joined.with_columns(node=nodes).explode("node").select(_DEMOTED.names())
-    return holders, demoted.cast(_DEMOTED)  # type: ignore[arg-type]
+    return holders, joined.with_columns(node=nodes).explode("node").select(_DEMOTED.names()).cast(_DEMOTED)
 
 
 _HELD = pl.Schema({"node": pl.Int64, "root": pl.Int64})
 
 
-def _lost(demotions: list[Demotion], profiles: list[int], candidates: list[list[int]]) -> pl.DataFrame:
+def _lost(settled: Settled, combinations: pl.Series, profile_of: dict[int, int]) -> pl.DataFrame:
     schema = {"combination": pl.Int64, "kept": pl.Int64, "rule": pl.String, "count": pl.Int64, "limit": pl.Int64}
-    rows = [(d.combination, d.kept, d.rule, d.count, d.limit) for d in demotions]
+    rows = [(d.combination, d.kept, d.rule, d.count, d.limit) for d in settled.demotions]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
+    firsts = combinations.list.first().gather(frame["combination"])
+    profiles = [profile_of[settled.holder[node]] for node in firsts]
+    candidates = [[profile_of[p] for p in d.profiles] for d in settled.demotions]
     return frame.with_columns(
         pl.Series("profile", profiles, dtype=pl.Int64), pl.Series("candidates", candidates, dtype=pl.List(pl.Int64))
     )

@@ -48,7 +48,8 @@ def normalise_values(values: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
     """What each distinct (type, raw) of an event means.
 
     Adds `as_type` (a previous_id becomes what other events call the same value), `value` (null: no identifier), `shown`
-    (the trimmed text) and `problem` (blocked, invalid or null). Types that `spec` does not know and blank values are left out.
+    (the trimmed text) and `problem` (blocked, invalid or null). Types that `spec` does not know and blank values are
+    left out.
     """
     trimmed = values.with_columns(shown=pl.col("raw").str.replace_all("\x00", "", literal=True).str.strip_chars())
     typed = trimmed.filter(pl.col("shown") != "").with_columns(as_type=_real_type(spec))
@@ -57,12 +58,12 @@ def normalise_values(values: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
         for (type_,), part in typed.group_by("as_type", maintain_order=True)
         if spec.rules(str(type_))
     ]
-    schema = {c: pl.String for c in ("type", "raw", "as_type", "shown", "value", "problem")}
+    schema = dict.fromkeys(("type", "raw", "as_type", "shown", "value", "problem"), pl.String)
     return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
 def _real_type(spec: IdentitySpec) -> pl.Expr:
-    """Segment's alias joins what a person was called before to the user_id: mostly an anonymous_id, at times a user_id."""
+    """The previous_id of an alias is what the person was called before: mostly an anonymous_id, at times a user_id."""
     users, devices = (pl.col("shown").filter(pl.col("type") == t) for t in ("user_id", "anonymous_id"))
     is_user = pl.col("shown").is_in(users.implode()) & ~pl.col("shown").is_in(devices.implode())
     if spec.rules("anonymous_id") is None:
@@ -72,28 +73,24 @@ def _real_type(spec: IdentitySpec) -> pl.Expr:
 
 
 def _of_type(part: pl.DataFrame, type_: str, spec: IdentitySpec) -> pl.DataFrame:
-    kind = kind_of(type_, spec)
-    texts = part["shown"].unique(maintain_order=True)
-    value = normalise(texts, kind, spec.region)
-    blocked = _is_blocked(texts, value, type_, spec)
-    known = pl.DataFrame({"shown": texts, "value": value.set(blocked, None), "blocked": blocked})
-    problem = pl.when("blocked").then(pl.lit("blocked")).when(pl.col("value").is_null()).then(pl.lit("invalid"))
-    return part.join(known.with_columns(problem=problem), on="shown").select(
-        "type", "raw", "as_type", "shown", "value", "problem"
-    )
+    value = normalise(part["shown"], kind_of(type_, spec), spec.region)
+    blocked = _is_blocked(part["shown"], value, type_, spec)
+    problem = pl.when(blocked).then(pl.lit("blocked")).when(value.is_null()).then(pl.lit("invalid"))
+    return part.select("type", "raw", "as_type", "shown", value=value.set(blocked, None), problem=problem)
 
 
 def _is_blocked(texts: pl.Series, value: pl.Series, type_: str, spec: IdentitySpec) -> pl.Series:
     listed = spec.blocked_for(type_)
     exact = pl.Series([b.lower() for b in listed if not is_pattern(b)], dtype=pl.String)
-    spelled = normalise(exact, kind_of(type_, spec), spec.region).drop_nulls()
+    spelled = _exact_values(type_, spec)
     derive = spec.derived().get(type_)
     if derive:
-        spelled = spelled.append(_digests(_exact_values(derive.from_, spec)))
+        spelled = pl.concat([spelled, _digests(_exact_values(derive.from_, spec))])
     found = texts.str.to_lowercase().is_in(exact.implode()) | value.is_in(spelled.implode()).fill_null(False)
     for pattern in filter(is_pattern, listed):
+        anycase = f"(?i:{pattern})"
         try:
-            found = found | texts.str.contains(f"(?i:{pattern})") | value.str.contains(f"(?i:{pattern})").fill_null(False)
+            found = found | texts.str.contains(anycase) | value.str.contains(anycase).fill_null(False)
         except pl.exceptions.ComputeError:
             raise SpecError(f"blocked {pattern!r} is no regular expression", where="identity.blocked") from None
     return found
@@ -115,22 +112,22 @@ def numbered(known: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
     they are derived from one that occurs.
     """
     own = known.filter(pl.col("value").is_not_null()).select(pl.col("as_type").alias("type"), "value").unique()
-    derived = [
-        own.filter(pl.col("type") == derive.from_).select(
-            pl.lit(name).alias("type"),
-            pl.Series("value", _digests(own.filter(pl.col("type") == derive.from_)["value"])),
-            pl.col("type").alias("from_type"),
-            pl.col("value").alias("from_value"),
-        )
-        for name, derive in spec.derived().items()
-    ]
-    every = pl.concat([own, *(d.select("type", "value") for d in derived)]).unique()
+    legs = _derived(own, spec)
+    every = pl.concat([own, legs.select("type", "value")]).unique()
     order = {name: i for i, name in enumerate(spec.identifiers)}
     rank = pl.col("type").replace_strict(order, default=len(order), return_dtype=pl.Int64)
     nodes = every.sort(rank, "type", "value").with_row_index("node").with_columns(pl.col("node").cast(pl.Int64))
-    if not derived:
-        return nodes.with_columns(parent=pl.lit(None, pl.Int64))
-    legs = pl.concat(derived).join(
-        nodes.select(pl.col("node").alias("parent"), from_type="type", from_value="value"), on=["from_type", "from_value"]
-    )
-    return nodes.join(legs.select("type", "value", "parent"), on=["type", "value"], how="left")
+    parents = nodes.select(pl.col("node").alias("parent"), from_type="type", from_value="value")
+    legs = legs.join(parents, on=["from_type", "from_value"]).select("type", "value", "parent")
+    return nodes.join(legs, on=["type", "value"], how="left")
+
+
+def _derived(own: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
+    """What can be computed from identifiers: type, value, from_type, from_value."""
+    schema = dict.fromkeys(("type", "value", "from_type", "from_value"), pl.String)
+    parts = [pl.DataFrame(schema=schema)]
+    for name, derive in spec.derived().items():
+        values = own.filter(pl.col("type") == derive.from_)["value"]
+        digests = {"type": name, "value": _digests(values), "from_type": derive.from_, "from_value": values}
+        parts.append(pl.DataFrame(digests, schema=schema))
+    return pl.concat(parts)

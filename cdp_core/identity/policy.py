@@ -24,8 +24,8 @@ MERGES, MAPPINGS = "max_merges", "max_mappings"
 class Demotion:
     """Identifiers that a combination lost: its nodes from `kept` on, because of `rule`.
 
-    `count` is what the profile would have had, `limit` what it may have; `profiles` are those that would have become one
-    (numbers of this run; look them up in `Settled.root`).
+    `count` is what the profile would have had, `limit` what it may have; `profiles` are those that would have become
+    one (numbers of this run; look them up in `Settled.root`).
     """
 
     combination: int

@@ -102,7 +102,9 @@ def _event_profiles(engine: Engine, seen: Seen, members: Members, ids: ir.Table)
 
 
 def _stats(engine: Engine, identifiers: ir.Table, ids: ir.Table, members: Members, started: float) -> Stats:
-    counts = {name: engine.polars(t.count().name("n").as_table()).item() for name, t in (("p", ids), ("i", identifiers))}
+    counts = {
+        name: engine.polars(t.count().name("n").as_table()).item() for name, t in (("p", ids), ("i", identifiers))
+    }
     return Stats(
         profiles=counts["p"],
         identifiers=counts["i"],

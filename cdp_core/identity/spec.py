@@ -39,10 +39,10 @@ class IdentifierSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: int = Field(5, ge=1, description="How many values one profile may have")
-    window: Literal["ever"] = Field("ever", description="The time over which values are counted")
+    limit: int = Field(default=5, ge=1, description="How many values one profile may have")
+    window: Literal["ever"] = Field(default="ever", description="The time over which values are counted")
     derive: DeriveSpec | None = None
-    blocked: tuple[Blocked, ...] = Field((), description="Values that identify nobody, beside the general ones")
+    blocked: tuple[Blocked, ...] = Field(default=(), description="Values that identify nobody, beside the general ones")
 
 
 def _segments_defaults() -> dict[str, IdentifierSpec]:
@@ -66,7 +66,7 @@ class IdentitySpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     identifiers: dict[str, IdentifierSpec] = Field(default_factory=_segments_defaults, min_length=1)
-    others: IdentifierSpec | None = Field(None, description="Rules of types that are not listed; none: they are ignored")
+    others: IdentifierSpec | None = Field(None, description="Rules of types not listed; none: they are ignored")
     blocked: tuple[Blocked, ...] = BLOCKED
     max_merges: int = Field(100, ge=0, description="How many merges may make up one profile")
     max_mappings: int = Field(1000, ge=1, description="How many identifiers one profile may have")
@@ -108,6 +108,10 @@ class IdentitySpec(BaseModel):
     def rules(self, type_: str) -> IdentifierSpec | None:
         """The rules of a type of identifier; None when it is none."""
         return self.identifiers.get(type_, self.others)
+
+    def limit(self, type_: str) -> int:
+        """How many values of a type one profile may have."""
+        return (self.rules(type_) or IdentifierSpec()).limit
 
     def blocked_for(self, type_: str) -> tuple[str, ...]:
         rules = self.rules(type_)

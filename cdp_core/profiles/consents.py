@@ -55,6 +55,7 @@ def _spoken(engine: Engine, events: ir.Table, event_profiles: ir.Table) -> ir.Ta
         "record_id",
         "user_id",
         "received_at",
+        "run_id",
         at=events.timestamp.coalesce(events.received_at),
         preferences=engine.json_text(events.context, *_PATH),
     )
@@ -86,7 +87,7 @@ def _statements(engine: Engine, spoken: ir.Table, categories: Sequence[str]) -> 
         speaker=ibis.coalesce(device, record, user, ibis.literal("source ") + spoken.source),
         is_record=(spoken.anonymous_id.nullif("").isnull() & spoken.record_id.nullif("").notnull()),
     )
-    keep = ["profile_id", "source", "message_id", "received_at", "at", "speaker", "is_record"]
+    keep = ["profile_id", "source", "message_id", "run_id", "received_at", "at", "speaker", "is_record"]
     parts = [
         base.select(
             *keep,
@@ -105,7 +106,9 @@ def _numbered(rows: ir.Table, source_order: Sequence[str]) -> ir.Table:
     ranked = rows.mutate(
         order_received=rows.received_at.coalesce(rows["at"]), order_rank=source_rank(rows.source, source_order)
     )
-    order = [ranked["at"], ranked.order_received, ranked.order_rank, ranked.source, ranked.message_id]
+    order = [
+        ranked["at"], ranked.order_received, ranked.order_rank, ranked.source, ranked.run_id.coalesce(""), ranked.message_id
+    ]
     number = ibis.row_number().over(group_by=[ranked.profile_id, ranked.category], order_by=order)
     return ranked.mutate(seq=number + 1, granted=ranked.granted.cast("int64")).drop("order_received", "order_rank")
 

@@ -101,9 +101,11 @@ def _slim(
         order_at=at.coalesce(oldest),
         order_received=joined.received_at.coalesce(oldest),
         order_rank=source_rank(joined.source, source_order),
+        order_run=joined.run_id.coalesce(""),
         **columns,
     )
-    order = [slim.order_at, slim.order_received, slim.order_rank, slim.source, slim.message_id]
+    # Of two versions of a row with one time, the one loaded later counts: run ids sort by time.
+    order = [slim.order_at, slim.order_received, slim.order_rank, slim.source, slim.order_run, slim.message_id]
     number = ibis.row_number().over(group_by=slim.profile_id, order_by=order)
     # Ibis takes it for 64 bits wide, Spark makes it 32; scores need the room.
     return slim.mutate(seq=number.cast("int32").cast("int64") + 1)

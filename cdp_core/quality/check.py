@@ -196,7 +196,7 @@ def _verdict(
 
     rows = [
         {
-            "run_id": run_id, "suite": r.suite, "table_name": r.table, "rule": r.rule, "expectation": r.expectation,
+            "run_id": run_id, "suite": r.suite, "table_name": r.target, "rule": r.rule, "expectation": r.expectation,
             "field": r.field, "severity": r.severity, "checked": r.checked, "failed": r.failed, "success": r.success,
             "observed": r.observed, "at": now,
         }

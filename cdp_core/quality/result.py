@@ -17,7 +17,7 @@ _NUMBERED = ("mean", "median", "stdev", "sum", "proportion", "unique_value_count
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectationResult:
-    """Result of one expectation.
+    """Result of one expectation. `table` is the staged table, `target` the source or canonical table it stands for.
 
     `checked` and `failed` count rows; an expectation about all rows together (a mean, the columns) checks one thing.
     `failing_keys_query` is SQL over the staging file that gives the keys of all failing rows, None when there are none
@@ -26,6 +26,7 @@ class ExpectationResult:
 
     suite: str
     table: str
+    target: str
     rule: str
     expectation: str
     field: str
@@ -46,6 +47,7 @@ def read_result(told: Mapping[str, Any], suite: Suite, table: str, rows: int, ke
     return ExpectationResult(
         suite=suite.name,
         table=table,
+        target=suite.target,
         rule=expectation.rule,
         expectation=expectation.type,
         field=expectation.field,

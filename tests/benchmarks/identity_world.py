@@ -53,7 +53,11 @@ def _person(index: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame({"n": number, "mail": pl.Series(shared)}).select(
         person="p" + pl.col("n").cast(pl.String),
         user="u" + pl.col("n").cast(pl.String).str.zfill(8),
-        email="person" + pl.col("mail").cast(pl.String) + "@mail" + (pl.col("mail") % 50).cast(pl.String) + ".example.com",
+        email="person"
+        + pl.col("mail").cast(pl.String)
+        + "@mail"
+        + (pl.col("mail") % 50).cast(pl.String)
+        + ".example.com",
         phone="("
         + (201 + pl.col("n") % 30).cast(pl.String)
         + ") "
@@ -118,7 +122,9 @@ def _orders(rng: np.random.Generator, people: int, size: int) -> pl.DataFrame:
         row_key=pl.int_range(size).cast(pl.String),
         user_id="user",
         timestamp=_at(rng, size, MINUTES // 10),
-        properties='{"total":' + pl.Series(rng.integers(100, 9999, size)).cast(pl.String) + ',"currency":"USD","email_opt_in":true}',
+        properties='{"total":'
+        + pl.Series(rng.integers(100, 9999, size)).cast(pl.String)
+        + ',"currency":"USD","email_opt_in":true}',
     )
 
 
@@ -134,7 +140,9 @@ def _web(rng: np.random.Generator, people: int, size: int) -> pl.DataFrame:
         anonymous_id="device-" + pl.Series(device).cast(pl.String),
         user_id=pl.when(pl.Series(rng.random(size) < 0.3)).then("user"),
         timestamp=_at(rng, size, MINUTES // 10),
-        properties='{"product_id":"cd-' + pl.Series(rng.integers(0, 999, size)).cast(pl.String) + '","genre":"Rock","price":9.49}',
+        properties='{"product_id":"cd-'
+        + pl.Series(rng.integers(0, 999, size)).cast(pl.String)
+        + '","genre":"Rock","price":9.49}',
         context=pl.lit(_CONTEXT + "}"),
     )
 

@@ -78,7 +78,7 @@ def test_remove_reaches_every_depth() -> None:
 
 @pytest.mark.parametrize("text", ["- a list", "trait: [", "just text", ""])
 def test_yaml_that_is_no_condition(text: str) -> None:
-    with pytest.raises(ValueError, match="mapping|line"):
+    with pytest.raises(ValueError, match=r"mapping|line"):
         tree.from_yaml(text)
 
 

@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from postgres import postgres_server, postgres_url
+from syncing import Syncer
 
-from cdp_core.destinations.model import model_table
-from cdp_core.destinations.plan import SyncPlan, plan_sync
-from cdp_core.destinations.spec import SyncSpec
-from cdp_core.destinations.sync import SyncResult, run_sync
 from cdp_core.engine import Engine
 
 __all__ = ["postgres_server", "postgres_url"]
-NOW = datetime(1998, 7, 1)
-
-
-@dataclass
-class Syncer:
-    """A sync of `profiles` over one destination."""
-
-    engine: Engine
-    destination: Any
-    options: dict[str, Any]
-    mapping: dict[str, Any] = field(default_factory=lambda: {"id": "profile_id", "email": "email", "total": "total"})
-    mode: str = "mirror"
-    model: Any = "profiles"
-    name: str = "s"
-
-    @property
-    def spec(self) -> SyncSpec:
-        return SyncSpec(
-            model=self.model,
-            destination="d",
-            key=next(iter(self.mapping)),
-            mapping=self.mapping,
-            mode=self.mode,
-            options=self.options,
-        )
-
-    def profiles(self, rows: Sequence[dict[str, Any]] | pl.DataFrame, **schema: Any) -> None:
-        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, schema_overrides=schema)
-        self.engine.replace("profiles", self.engine.frame(frame))
-
-    def plan(self) -> SyncPlan:
-        engine = self.engine
-        return plan_sync(
-            engine,
-            self.name,
-            self.spec,
-            model=model_table(engine, self.spec.model),
-            ledger=engine.table("sync_ledger"),
-            destination=self.destination,
-        )
-
-    def run(self, plan: SyncPlan | None = None, *, confirm: bool = False, run_id: str = "") -> SyncResult:
-        plan = plan or self.plan()
-        return run_sync(
-            self.engine, self.name, self.spec, self.destination, plan, run_id=run_id, now=NOW, confirm=confirm
-        )
-
-    def ledger(self) -> list[dict[str, Any]]:
-        table = self.engine.table("sync_ledger")
-        return self.engine.polars(table.filter(table.sync == self.name).order_by("key")).to_dicts()
 
 
 @pytest.fixture
@@ -82,7 +26,3 @@ def syncer(lake: Engine, tmp_path: Path) -> Callable[..., Syncer]:
         return Syncer(engine=lake, **given)
 
     return make
-
-
-def person(number: int, **more: Any) -> dict[str, Any]:
-    return {"profile_id": f"p{number}", "email": f"a{number}@example.org", "total": float(number), **more}

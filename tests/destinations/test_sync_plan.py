@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from datetime import date, datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import NOW, Syncer, person
+from syncing import NOW, Syncer, person
 
 from cdp_core.destinations.mapping import mapped
 from cdp_core.destinations.spec import SyncSpec
@@ -56,7 +57,7 @@ def test_columns_that_are_not_mapped_change_nothing(s: Syncer) -> None:
 
 def test_null_is_not_empty_and_not_missing(s: Syncer) -> None:
     states = [None, "", "null", '"', "\\", "a,b"]
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         s.profiles([person(1, email=before)], email=pl.String)
         s.run()
         s.profiles([person(1, email=after)], email=pl.String)

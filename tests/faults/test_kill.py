@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -85,7 +86,7 @@ def state(folder: Path) -> dict[str, pl.DataFrame]:
             frame = frame.select(sorted(set(frame.columns) - NOISE))
             if name == "source_state":
                 frame = frame.select("source", "cursor", "rows")
-            found[name] = frame.sort(pl.all().cast(pl.String))
+            found[name] = frame.sort(~cs.by_dtype(pl.List(pl.String)))
     exports = sorted((folder / "data/exports").glob("*.*"))
     found["exports"] = pl.DataFrame({"file": [p.name for p in exports], "size": [p.stat().st_size for p in exports]})
     return found

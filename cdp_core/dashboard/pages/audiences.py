@@ -168,8 +168,8 @@ def _history(ws: cdp.Workspace, name: str) -> None:
         alt="Entered and left at each run",
         column_config={
             "at": column.DatetimeColumn("At (UTC)", format="D MMM YYYY, HH:mm"),
-            "entered": column.NumberColumn("Entered", format="+%d"),
-            "exited": column.NumberColumn("Left", format="-%d"),
+            "entered": column.NumberColumn("Entered", format="+%,d"),
+            "exited": column.NumberColumn("Left", format="-%,d"),
             "members": column.NumberColumn("Members", format="localized"),
         },
     )

@@ -110,7 +110,7 @@ def _group_head(group: tree.Group, draft: Draft, depth: int) -> None:
         )
         group.joiner = str(joined)
         group.negated = st.checkbox(
-            "Turn around", value=group.negated, key=f"not_{group.id}", help="Everyone who does not meet this group"
+            "Exclude", value=group.negated, key=f"not_{group.id}", help="Everyone who does not meet this group"
         )
         if depth:
             st.space("stretch")

@@ -11,6 +11,7 @@ from cdp_core.dashboard import charts, parts, session
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import customer as view
+from cdp_core.dashboard.views import layout
 
 PAGE = 25
 _STATES = {"granted": ("green", "check"), "denied": ("red", "close"), "conflict": ("orange", "warning")}
@@ -24,7 +25,7 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
         st.warning(str(error), icon=":material/search_off:")
         return
     _header(ws, card)
-    left, right = st.columns([2, 3], gap="small")
+    left, right = st.columns(2, gap="small")
     with left.container(border=True, height="stretch"):
         _golden(card)
     with right.container(border=True, height="stretch"):
@@ -38,7 +39,7 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
 
 def _header(ws: cdp.Workspace, card: view.Card) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(f.escape(card.name), anchor=False, width="content")
+        st.header(f.escape(card.name), anchor=False, width="content")
         for row in card.audiences.head(6).to_dicts():
             st.badge(
                 f.label(row["audience"]),
@@ -51,7 +52,7 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
             st.badge(
                 f"{f.label(row['category'])} {row['state']}",
                 icon=f":material/{icon}:",
-                color=colour,  # type: ignore[arg-type]
+                color=colour,
                 help=f"Consent, stated by {row['source'] or 'several sources'}, {f.exact(row['updated_at'])}",
             )
     st.caption(f"`{card.profile_id}`")
@@ -71,17 +72,17 @@ def _golden(card: view.Card) -> None:
         hide_index=True,
         placeholder="–",
         key="golden",
-        height=min(36 * card.traits.height + 40, 560),
+        height=min(36 * card.traits.height + 40, 730),
         alt="The golden record: every trait with its source",
         column_config={
-            "trait": column.TextColumn("Trait"),
-            "value": column.TextColumn("Value"),
-            "source": column.TextColumn("Source", help="Where the value comes from; empty for computed traits"),
+            "trait": column.TextColumn("Trait", width=112),
+            "value": column.TextColumn("Value", width=142),
+            "source": column.TextColumn("Source", width=86, help="Where the value comes from"),
             "updated_at": column.DatetimeColumn("Since (UTC)", format="D MMM YYYY"),
             "others": column.TextColumn("Others said", help="Values of other sources that did not win"),
             "rule": column.TextColumn("Rule", help="How the value was chosen or computed"),
         },
-        column_order=["trait", "value", "source", "updated_at", "others", "rule"],
+        column_order=["trait", "value", "source", "others", "updated_at", "rule"],
     )
 
 
@@ -93,12 +94,12 @@ def _timeline(profile_id: str) -> None:
     if months.is_empty():
         st.caption("No event carries a time.")
         return
-    chart = charts.stacked_months(months, time="month", group="event", value="events", unit="Events", height=120)
+    chart = charts.stacked_months(months, time="month", group="event", value="events", unit="Events", height=150)
     st.altair_chart(chart, alt="This customer's events by month", key="rhythm")
     names = months["event"].unique().sort().to_list()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kinds = st.multiselect(
-            "Events", names, key="timeline_events", placeholder="All events", label_visibility="collapsed", width=260
+            "Events", names, key="timeline_events", placeholder="All events", label_visibility="collapsed", width=215
         )
         sources = st.multiselect(
             "Sources",
@@ -107,7 +108,7 @@ def _timeline(profile_id: str) -> None:
             placeholder="All sources",
             format_func=f.label,
             label_visibility="collapsed",
-            width=220,
+            width=205,
         )
     slot = st.container()
     number = st.session_state.get("timeline_page", 1)
@@ -142,14 +143,14 @@ def _events(events: list[view.Event]) -> None:
         hide_index=True,
         placeholder="–",
         key="timeline",
-        height=min(36 * frame.height + 40, 300),
+        height=min(36 * frame.height + 40, 410),
         on_select="rerun",
         selection_mode="single-cell",
         alt="Events of this customer, newest first; click one for its content",
         column_config={
-            "when": column.DatetimeColumn("When (UTC)", format="D MMM YYYY, HH:mm"),
-            "event": column.TextColumn("Event"),
-            "summary": column.TextColumn("What", width="medium"),
+            "when": column.DatetimeColumn("When (UTC)", format="D MMM YYYY, HH:mm", width=122),
+            "event": column.TextColumn("Event", width=104),
+            "summary": column.TextColumn("What", width=128),
             "source": column.TextColumn("Source"),
         },
     )
@@ -211,48 +212,42 @@ def _identity(ws: cdp.Workspace, card: view.Card) -> None:
 def drawing(graph: view.Graph) -> dict[str, Any]:
     """An ECharts option: identifiers as circles by type, evidence as lines."""
     types = list(dict.fromkeys(node["type"] for node in graph.nodes))
-    several = len(graph.nodes) > 25
+    ties = [(edge["left"], edge["right"]) for edge in graph.edges]
+    at = layout.place(len(graph.nodes), ties)
+    series = {
+        "type": "graph",
+        "layout": "none",
+        "preserveAspect": True,
+        "roam": True,
+        "draggable": True,
+        "top": 56,
+        "bottom": 24,
+        "left": 40,
+        "right": 110,
+        "categories": [{"name": f.label(name)} for name in types],
+        "label": {"show": len(graph.nodes) <= 25, "position": "right", "fontSize": 12},
+        "emphasis": {"focus": "adjacency", "label": {"show": True}},
+        "lineStyle": {"opacity": 0.55},
+        "data": [_circle(node, types.index(node["type"]), point) for node, point in zip(graph.nodes, at, strict=True)],
+        "links": [_line(edge, tie) for edge, tie in zip(graph.edges, ties, strict=True)],
+    }
+    legend = {"data": [f.label(name) for name in types], "top": 0, "left": "center", "icon": "circle", "itemWidth": 10}
+    return {"tooltip": {"trigger": "item", "formatter": "{b}"}, "legend": legend, "series": [series]}
+
+
+def _circle(node: dict[str, Any], category: int, point: tuple[float, float]) -> dict[str, Any]:
     return {
-        "tooltip": {"trigger": "item", "formatter": "{b}"},
-        "legend": {"data": [f.label(name) for name in types], "top": 0, "left": "center"},
-        "series": [
-            {
-                "type": "graph",
-                "layout": "force",
-                "roam": True,
-                "draggable": True,
-                "top": 40,
-                "force": {"repulsion": 90 if several else 420, "edgeLength": 40 if several else 110, "gravity": 0.08},
-                "categories": [{"name": f.label(name)} for name in types],
-                "label": {"show": not several, "position": "right", "fontSize": 12},
-                "emphasis": {"focus": "adjacency", "label": {"show": True}},
-                "lineStyle": {"opacity": 0.6, "curveness": 0.05},
-                "data": [
-                    {
-                        "id": str(place),
-                        "name": node["value"],
-                        "category": types.index(node["type"]),
-                        "symbolSize": 14 + min(18, 4 * len(str(node["events"]))),
-                    }
-                    for place, node in enumerate(graph.nodes)
-                ],
-                "links": _lines(graph),
-            }
-        ],
+        "name": node["value"],
+        "category": category,
+        "x": point[0] * 600,
+        "y": point[1] * 260,
+        "symbolSize": 13 + min(15, 4 * len(str(node["events"]))),
     }
 
 
-def _lines(graph: view.Graph) -> list[dict[str, Any]]:
-    places = {node["id"]: str(place) for place, node in enumerate(graph.nodes)}
-    return [
-        {
-            "source": places[edge["left"]],
-            "target": places[edge["right"]],
-            "value": edge["events"],
-            "lineStyle": {"width": min(1 + (edge["events"] or 0) / 10, 4)},
-        }
-        for edge in graph.edges
-    ]
+def _line(edge: dict[str, Any], tie: tuple[int, int]) -> dict[str, Any]:
+    width = min(1 + (edge["events"] or 0) / 10, 4)
+    return {"source": tie[0], "target": tie[1], "value": edge["events"], "lineStyle": {"width": width}}
 
 
 def _membership(ws: cdp.Workspace, card: view.Card) -> None:

@@ -102,9 +102,8 @@ def _one(ws: cdp.Workspace, name: str) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
         st.subheader(f.escape(f.label(name)), anchor=False)
-        st.caption(
-            f"{f.escape(parts.model_in_words(sync.model))} :material/arrow_forward: {f.escape(sync.destination)} ({f.escape(sync.type)})"
-        )
+        model, place = f.escape(parts.model_in_words(sync.model)), f.escape(f"{sync.destination} ({sync.type})")
+        st.caption(f"{model} :material/arrow_forward: {place}")
     with right.container(horizontal=True, horizontal_alignment="right"):
         _download(sync)
     with st.grid(4, min_column_width=150, gap="small"):

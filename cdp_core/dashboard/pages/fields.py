@@ -64,7 +64,7 @@ def _trait(ws: cdp.Workspace, node: tree.Line, offered: view.Choices) -> None:
         list(offered.traits),
         node.name,
         f"trait_{node.id}",
-        width=172,
+        width="stretch",
         format_func=f.label,
         placeholder="Choose a trait",
     )
@@ -76,7 +76,7 @@ def _trait(ws: cdp.Workspace, node: tree.Line, offered: view.Choices) -> None:
     suggestions = cached(view.values, ws, node.name) if kind == "string" else []
     node.op, node.value = operator(kind, node.op, node.value, f"{node.id}_{node.name}", suggestions)
     if node.negated:
-        st.badge("turned around", color="orange")
+        st.badge("excluded", color="orange")
 
 
 def operator(kind: str, op: str, value: Any, key: str, suggestions: Sequence[Any]) -> tuple[str, Any]:
@@ -214,7 +214,9 @@ def _event(node: tree.Line, offered: view.Choices) -> None:
         format_func={False: "did", True: "did not"}.__getitem__,
     )
     node.negated = bool(did)
-    name = _pick("Event", list(offered.events), node.name, f"event_{node.id}", width=172, placeholder="Choose an event")
+    name = _pick(
+        "Event", list(offered.events), node.name, f"event_{node.id}", width="stretch", placeholder="Choose an event"
+    )
     if (name or "") != node.name:
         node.name, node.tests = name or "", []
     if not node.name:
@@ -310,7 +312,7 @@ def _consent(node: tree.Line, offered: view.Choices) -> None:
             offered.consents,
             node.name,
             f"consent_{node.id}",
-            width=172,
+            width="stretch",
             format_func=f.label,
             placeholder="Choose a category",
         )

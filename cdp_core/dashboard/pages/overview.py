@@ -51,7 +51,7 @@ def _tiles(ws: cdp.Workspace) -> None:
                 border=True,
                 height="stretch",
                 chart_data=figure.trend or [0.0],
-                chart_type=figure.kind,  # type: ignore[arg-type]
+                chart_type=figure.kind,
             )
 
 
@@ -108,13 +108,13 @@ def _sources(ws: cdp.Workspace) -> None:
         key="sources",
         alt="Sources with their rows, freshness and weekly volume",
         column_config={
-            "source": column.TextColumn("Source", width="medium"),
-            "type": column.TextColumn("Type", width="small"),
+            "source": column.TextColumn("Source", width=130),
+            "type": column.TextColumn("Type", width=70),
             "rows_read": column.NumberColumn("Rows read", format="localized"),
             "events": column.NumberColumn("Events", format="localized"),
             "duplicates": column.NumberColumn("Duplicates", format="localized", help="Rows seen before, or sent twice"),
             "quarantined": column.NumberColumn("Held", format="localized", help="Rows in quarantine"),
-            "trend": column.AreaChartColumn("Events a week", help="The last half year", width="medium"),
+            "trend": column.AreaChartColumn("Events a week", help="The last half year", width=150),
             "age": column.TextColumn("Newest event", help="Counted from the workspace's clock"),
             "newest_event": column.DatetimeColumn("At (UTC)", format="D MMM YYYY, HH:mm"),
             "balanced": column.CheckboxColumn("Adds up", help="Rows read = events + duplicates + held"),
@@ -130,7 +130,10 @@ def _audiences(ws: cdp.Workspace) -> None:
         st.caption("No audience is defined yet.")
         links.link("audiences", "Build the first audience", icon=":material/add:")
         return
-    shown = frame.with_columns(pl.col("audience").map_elements(f.label, return_dtype=pl.String))
+    shown = frame.with_columns(
+        pl.col("audience").map_elements(f.label, return_dtype=pl.String),
+        pl.col("entered", "exited").replace(0, None),
+    )
     column = st.column_config
     picked = st.dataframe(
         shown.select("audience", "members", "share", "entered", "exited"),
@@ -141,11 +144,11 @@ def _audiences(ws: cdp.Workspace) -> None:
         selection_mode="single-cell",
         alt="Audiences with their size and last change",
         column_config={
-            "audience": column.TextColumn("Audience", width=170),
+            "audience": column.TextColumn("Audience", width=158),
             "members": column.NumberColumn("Members", format="localized", width=75),
-            "share": column.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=115),
-            "entered": column.NumberColumn("In", format="+%d", help="Entered at the last change", width=62),
-            "exited": column.NumberColumn("Out", format="-%d", help="Left at the last change", width=55),
+            "share": column.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=100),
+            "entered": column.NumberColumn("In", format="+%,d", help="Entered at the last change", width=56),
+            "exited": column.NumberColumn("Out", format="-%,d", help="Left at the last change", width=50),
         },
     )
     row = parts.clicked(picked)
@@ -176,9 +179,9 @@ def _syncs(ws: cdp.Workspace) -> None:
         selection_mode="single-cell",
         alt="Syncs with what they delivered",
         column_config={
-            "sync": column.TextColumn("Sync", width=150),
-            "model": column.TextColumn("What", width=130),
-            "delivered": column.NumberColumn("Delivered", format="localized", width=75),
+            "sync": column.TextColumn("Sync", width=128),
+            "model": column.TextColumn("What", width=124),
+            "delivered": column.NumberColumn("Delivered", format="localized", width=72),
             "failed": column.NumberColumn("Failed", format="localized", width=60),
             "sent": column.TextColumn("Last sent", width=85, help="Counted from the workspace's clock"),
         },

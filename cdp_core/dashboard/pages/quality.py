@@ -15,6 +15,7 @@ from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
 PAGE = 20
+_SHOWN_RUNS = 4
 VIEWS = ("Suites", "Quarantine")
 _SEVERITIES = ("stop", "quarantine", "warn")
 _OUTCOMES = ("passed", "failed", "not checked")
@@ -90,7 +91,7 @@ def _suites(ws: cdp.Workspace) -> None:
 
 
 def _suite_table(rules: pl.DataFrame) -> None:
-    frame = rules.group_by("suite", "target", maintain_order=True).agg(
+    frame = rules.group_by("suite", maintain_order=True).agg(
         passed=(pl.col("outcome") == "passed").sum(),
         expectations=pl.len(),
         failed=pl.col("failed").fill_null(0).sum(),
@@ -103,14 +104,14 @@ def _suite_table(rules: pl.DataFrame) -> None:
     )
     column = st.column_config
     st.dataframe(
-        frame.select("suite", "target", "share", "of", "checked", "failed"),
+        frame.select("suite", "share", "of", "checked", "failed"),
         hide_index=True,
         placeholder="–",
         key="suites",
+        height=min(36 * frame.height + 40, 480),
         alt="Suites with the share of expectations that passed",
         column_config={
             "suite": column.TextColumn("Suite"),
-            "target": column.TextColumn("Checks"),
             "share": column.ProgressColumn("Passed", format="percent", min_value=0, max_value=1),
             "of": column.TextColumn("Expectations"),
             "checked": column.NumberColumn("Rows checked", format="localized"),
@@ -128,28 +129,27 @@ def _over_time(ws: cdp.Workspace) -> None:
         pl.col("suite").map_elements(f.label, return_dtype=pl.String),
         run=pl.col("started_at").dt.strftime("%d %b %H:%M"),
     )
-    chart = (
-        alt.Chart(frame)
-        .mark_rect(cornerRadius=3)
-        .encode(
-            x=alt.X("run:O", title=None, sort=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            y=alt.Y("suite:N", title=None, axis=alt.Axis(labelLimit=150)),
-            color=alt.Color(
-                "share:Q",
-                title="Passed",
-                scale=alt.Scale(domain=[0.5, 1]),
-                legend=alt.Legend(format=".0%", orient="top", gradientLength=120),
-            ),
-            tooltip=[
-                alt.Tooltip("suite:N", title="Suite"),
-                alt.Tooltip("run:O", title="Run (UTC)"),
-                alt.Tooltip("passed:Q", title="Passed"),
-                alt.Tooltip("expectations:Q", title="Expectations"),
-            ],
-        )
-        .properties(height=max(120, 26 * frame["suite"].n_unique() + 40))
+    runs = frame["run"].unique(maintain_order=True).tail(_SHOWN_RUNS).to_list()
+    frame = frame.filter(pl.col("run").is_in(runs))
+    base = alt.Chart(frame).encode(
+        x=alt.X("run:O", title=None, sort=runs, axis=alt.Axis(labelAngle=0, orient="top")),
+        y=alt.Y("suite:N", title=None, axis=alt.Axis(labelLimit=150)),
+        tooltip=[
+            alt.Tooltip("suite:N", title="Suite"),
+            alt.Tooltip("run:O", title="Run (UTC)"),
+            alt.Tooltip("passed:Q", title="Passed"),
+            alt.Tooltip("expectations:Q", title="Expectations"),
+        ],
     )
-    st.altair_chart(chart, alt="Share of expectations that passed, per suite and run", key="passed_over_time")
+    scale = alt.Scale(domain=[0.5, 0.99, 1], range=["#C2417C", "#E2A35C", "#3FA796"])
+    cells = base.mark_rect(cornerRadius=3, stroke="white", strokeOpacity=0.25).encode(
+        color=alt.Color("share:Q", scale=scale, legend=None)
+    )
+    text = base.mark_text(color="white", fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
+    chart = (cells + text).properties(width=alt.Step(76), height=alt.Step(24))
+    st.altair_chart(
+        chart, width="content", key="passed_over_time", alt="Share of expectations that passed, per suite and run"
+    )
 
 
 def _rules(ws: cdp.Workspace, rules: pl.DataFrame) -> None:
@@ -209,9 +209,8 @@ def _behind(ws: cdp.Workspace, rule: dict[str, object]) -> None:
         return
     total, rows = cached(view.quarantine, ws, None, str(rule["rule"]), 1, 10, session.revealed())
     if not total:
-        st.caption(
-            f"{f.plural(int(str(rule['failed'])), 'row')} failed. Rows of severity {rule['severity']} are counted, not held."
-        )
+        rows_failed = f.plural(int(str(rule["failed"])), "row")
+        st.caption(f"{rows_failed} failed. Rows of severity {rule['severity']} are counted, not held.")
         return
     _held(rows, total)
 

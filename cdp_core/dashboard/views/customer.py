@@ -1,8 +1,9 @@
-"""One customer: the golden record with its provenance, identifiers and why, timeline, audiences, consent, deliveries."""
+"""One customer: golden record with provenance, identifiers and why, timeline, audiences, consent, deliveries."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from cdp_core.dashboard import masking
 from cdp_core.dashboard.views import customers
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import polars as pl
 
 DRAWN = 150
@@ -109,14 +111,14 @@ def _traits(profile: Any, money: dict[str, str], reveal: bool) -> pl.DataFrame:
         {
             "trait": f.label(trait.name),
             "value": _shown(trait.name, trait.value, profile.golden.get(trait.name), money, reveal),
-            "source": trait.source,
+            "source": f.label(trait.source) if trait.source else None,
             "updated_at": trait.updated_at,
             "rule": trait.rule,
             "others": "; ".join(_other(trait.name, other, reveal) for other in trait.others) or None,
         }
         for trait in profile.traits
     ]
-    schema = {
+    schema: dict[str, Any] = {
         "trait": pl.String,
         "value": pl.String,
         "source": pl.String,
@@ -146,18 +148,23 @@ def _shown(name: str, text: str, value: Any, money: dict[str, str], reveal: bool
 
 def _other(name: str, other: Any, reveal: bool) -> str:
     value = other.value if reveal else masking.mask(other.value, name)
-    return f"{value} ({other.source}, {f.exact(other.updated_at.date() if other.updated_at else None)})"
+    return f"{value} ({f.label(other.source)}, {f.exact(other.updated_at.date() if other.updated_at else None)})"
 
 
 def rhythm(ws: cdp.Workspace, profile_id: str) -> pl.DataFrame:
     """A customer's events by month. Columns: month, event, events."""
     events = _events(ws, profile_id)
-    named = events.mutate(event=events.event.coalesce(events.type), month=events.timestamp.truncate("M"))
+    named = events.mutate(event=_called(events), month=events.timestamp.truncate("M"))
     named = named.filter(named.month.notnull())
     return ws.polars(named.group_by(["month", "event"]).agg(events=named.count()).order_by(["month", "event"]))
 
 
-def _events(ws: cdp.Workspace, profile_id: str):  # type: ignore[no-untyped-def]
+def _called(events: ir.Table) -> ir.StringValue:
+    """A track event is called by its name, any other by its type."""
+    return (events.type == "track").ifelse(events.event, events.type.capitalize()).coalesce(events.type)
+
+
+def _events(ws: cdp.Workspace, profile_id: str) -> ir.Table:
     links = ws.table("event_profiles")
     mine = links.filter(links.profile_id == profile_id).select("source", "message_id")
     return ws.table("events").semi_join(mine, ["source", "message_id"])
@@ -186,13 +193,24 @@ def timeline(
 ) -> tuple[int, list[Event]]:
     """How many events there are, and one page of them, newest first."""
     rows = _events(ws, profile_id)
-    rows = rows.mutate(shown=rows.event.coalesce(rows.type))
+    rows = rows.mutate(shown=_called(rows), title=rows.event)
     if names:
         rows = rows.filter(rows.shown.isin(names))
     if sources:
         rows = rows.filter(rows.source.isin(sources))
     total = ws.polars(rows.aggregate(n=rows.count())).item()
-    columns = ("timestamp", "shown", "type", "source", "message_id", "properties", "traits", "context", "received_at")
+    columns = (
+        "timestamp",
+        "shown",
+        "title",
+        "type",
+        "source",
+        "message_id",
+        "properties",
+        "traits",
+        "context",
+        "received_at",
+    )
     newest = rows.order_by([rows.timestamp.desc(), rows.received_at.desc(), rows.message_id]).select(*columns)
     return int(total), [
         _event(row, reveal) for row in ws.polars(newest.limit(size, offset=(page - 1) * size)).to_dicts()
@@ -205,11 +223,15 @@ def _event(row: dict[str, Any], reveal: bool) -> Event:
     return Event(
         timestamp=row["timestamp"],
         name=row["shown"],
-        summary=summary(parts["properties"] or parts["traits"] or {}),
+        summary=summary({"title": row["title"] if row["type"] != "track" else None, **_about(parts)}),
         source=row["source"],
         message_id=row["message_id"],
         content=json.dumps(content, indent=2, ensure_ascii=False),
     )
+
+
+def _about(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {k: v for k, v in (parts["properties"] or parts["traits"]).items() if v is not None}
 
 
 def _json(text: str | None, reveal: bool) -> dict[str, Any]:
@@ -242,8 +264,8 @@ def summary(properties: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Graph:
-    """Identifiers as nodes (id, type, value, events), evidence as edges (left, right, source, rule, events, first_seen,
-    last_seen). `left_out` identifiers are too many to draw."""
+    """Identifiers as nodes (type, value, events), evidence as edges (left and right: places in `nodes`; source, rule,
+    events, first_seen, last_seen). `left_out` identifiers are too many to draw."""
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
     edges: list[dict[str, Any]] = field(default_factory=list)
@@ -260,21 +282,22 @@ def graph(ws: cdp.Workspace, profile_id: str, reveal: bool) -> Graph:
     right = shown.select(right_type=shown.type, right_value=shown.value)
     inside = links.semi_join(left, ["left_type", "left_value"]).semi_join(right, ["right_type", "right_value"])
     total = int(ws.polars(own.aggregate(n=own.count())).item())
-    nodes = [_node(row, reveal) for row in ws.polars(shown).to_dicts()]
-    edges = [_edge(row) for row in ws.polars(inside.order_by(inside.events.desc()).limit(4 * DRAWN)).to_dicts()]
-    return Graph(nodes, edges, max(total - len(nodes), 0))
+    rows = ws.polars(shown).to_dicts()
+    places = {(row["type"], row["value"]): place for place, row in enumerate(rows)}
+    edges = [_edge(row, places) for row in ws.polars(inside.order_by(inside.events.desc()).limit(4 * DRAWN)).to_dicts()]
+    return Graph([_node(row, reveal) for row in rows], edges, max(total - len(rows), 0))
 
 
 def _node(row: dict[str, Any], reveal: bool) -> dict[str, Any]:
     value = row["value"] if reveal else masking.mask(row["value"], row["type"]) or ""
     short = value if len(value) <= 22 else value[:10] + "…" + value[-6:]
-    return {"id": f"{row['type']}:{row['value']}", "type": row["type"], "value": short, "events": row["events"] or 0}
+    return {"type": row["type"], "value": short, "events": row["events"] or 0}
 
 
-def _edge(row: dict[str, Any]) -> dict[str, Any]:
+def _edge(row: dict[str, Any], places: Mapping[tuple[str, str], int]) -> dict[str, Any]:
     return {
-        "left": f"{row['left_type']}:{row['left_value']}",
-        "right": f"{row['right_type']}:{row['right_value']}",
+        "left": places[row["left_type"], row["left_value"]],
+        "right": places[row["right_type"], row["right_value"]],
         **{key: row[key] for key in ("source", "rule", "events", "first_seen", "last_seen")},
     }
 
@@ -283,7 +306,7 @@ def evidence(graph: Graph) -> pl.DataFrame:
     """The edges as a table. Columns: between, and, source, events, first_seen, last_seen."""
     import polars as pl
 
-    names = {node["id"]: f"{f.label(node['type'])} {node['value']}" for node in graph.nodes}
+    names = [f"{f.label(node['type'])} {node['value']}" for node in graph.nodes]
     rows = [
         {
             "between": names[e["left"]],
@@ -295,7 +318,7 @@ def evidence(graph: Graph) -> pl.DataFrame:
         }
         for e in graph.edges
     ]
-    schema = {
+    schema: dict[str, Any] = {
         "between": pl.String,
         "and": pl.String,
         "source": pl.String,

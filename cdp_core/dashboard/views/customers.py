@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 MOST = 50
 MONEY = ("total", "subtotal", "revenue", "price", "value", "amount", "spent", "discount", "tax", "shipping")
+_NAMES: tuple[tuple[str, ...], ...] = (
+    ("first_name", "last_name"),
+    ("firstName", "lastName"),
+    ("full_name",),
+    ("name",),
+)
 _OVER = ("sum", "average", "min", "max", "first", "last")
 
 
@@ -89,7 +95,7 @@ def _sources(ws: cdp.Workspace, ids: list[str]) -> pl.DataFrame:
 def name_columns(columns: Iterable[str]) -> list[str]:
     """The traits that make up a person's name, in reading order."""
     present = set(columns)
-    for names in (("first_name", "last_name"), ("firstName", "lastName"), ("full_name",), ("name",)):
+    for names in _NAMES:
         found = [name for name in names if name in present]
         if found:
             return found

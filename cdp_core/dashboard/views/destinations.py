@@ -34,7 +34,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sync:
-    """One sync as it is defined, with what the ledger counts. `file` is what a file destination wrote, if it is there."""
+    """One sync as defined, with what the ledger counts. `file` is what a file destination wrote, if it is there."""
 
     name: str
     description: str

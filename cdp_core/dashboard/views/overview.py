@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import cdp_core as cdp
@@ -68,13 +68,13 @@ def _weekly(ws: cdp.Workspace, name: str, column: str) -> list[float]:
     return _filled(ws, dict(zip(counted["week"].to_list(), counted["n"].to_list(), strict=True)))
 
 
-def _monday(ws: cdp.Workspace):  # type: ignore[no-untyped-def]
+def _monday(ws: cdp.Workspace) -> datetime:
     today = ws.now.replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday())
 
 
-def _filled(ws: cdp.Workspace, counts: dict) -> list[float]:  # type: ignore[type-arg]
-    by_day = {getattr(week, "date", lambda week=week: week)(): n for week, n in counts.items()}
+def _filled(ws: cdp.Workspace, counts: Mapping[datetime, int]) -> list[float]:
+    by_day = {week.date(): n for week, n in counts.items()}
     days = [(_monday(ws) - timedelta(weeks=WEEKS - i)).date() for i in range(WEEKS)]
     return [float(by_day.get(day, 0)) for day in days]
 
@@ -158,7 +158,7 @@ def _delivered(ws: cdp.Workspace) -> Figure:
     )
 
 
-def _bars(counts: dict[str, int], names: Sequence[str] | dict) -> str:  # type: ignore[type-arg]
+def _bars(counts: dict[str, int], names: Iterable[str]) -> str:
     return ", ".join(f"{f.label(name)} {f.number(counts.get(name, 0))}" for name in names)
 
 
@@ -243,11 +243,14 @@ def _failed_rules(ws: cdp.Workspace) -> list[Need]:
     if suites.is_empty() or "success" not in suites.columns:
         return []
     failed = suites.filter(pl.col("success").eq(False))
+    stopped, warned = failed.filter(pl.col("severity") == "stop"), failed.filter(pl.col("severity") == "warn")
     found = []
-    for suite, rows in failed.group_by("suite", maintain_order=True):
-        stop = rows.filter(pl.col("severity") == "stop").height
-        text = f"{f.plural(rows.height, 'expectation')} of suite {f.label(str(suite[0]))} failed"
-        found.append(Need("error" if stop else "warning", text, "quality", (("suite", str(suite[0])),)))
+    for row in stopped.to_dicts():
+        text = f"Suite {f.label(row['suite'])} stops runs: {row['description'] or row['rule']}"
+        found.append(Need("error", text, "quality", (("suite", row["suite"]),)))
+    for row in warned.sort("failed", descending=True).head(3).to_dicts():
+        text = f"{f.plural(row['failed'] or 0, 'row')} of {f.label(row['suite'])}: {row['description'] or row['rule']}"
+        found.append(Need("warning", text, "quality", (("suite", row["suite"]),)))
     return found
 
 

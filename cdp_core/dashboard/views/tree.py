@@ -263,7 +263,7 @@ def from_yaml(text: str) -> Any:
     except YAMLError:
         raise ValueError("no valid YAML") from None
     if not isinstance(value, dict):
-        raise ValueError("a condition is a mapping, such as 'trait: city'")
+        raise ValueError("a condition is a mapping, such as 'trait: city'")  # noqa: TRY004
     return value
 
 

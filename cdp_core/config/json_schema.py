@@ -1,0 +1,87 @@
+"""JSON Schema of cdp.yaml, so that editors complete keys and mark what is wrong while it is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from cdp_core import plugins
+from cdp_core.config.merge import NAMED_BLOCKS
+from cdp_core.config.model import Config
+from cdp_core.errors import SpecError
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_VARIABLE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
+
+
+def schema() -> dict[str, Any]:
+    """The schema, with the options of every installed source and destination type.
+
+    Example: `json.dump(schema(), file)`, then `# yaml-language-server: $schema=cdp.schema.json` atop cdp.yaml
+    """
+    made = Config.model_json_schema(by_alias=True)
+    definitions = made.setdefault("$defs", {})
+    _short_forms(definitions)
+    for name, group in (("SourceSpec", plugins.SOURCES), ("DestinationSpec", plugins.DESTINATIONS)):
+        definitions[name] = _by_type(definitions[name], group, definitions)
+    sync_options = [_options(plugins.DESTINATIONS, kind, "SyncOptions", definitions) for kind in _kinds(definitions)]
+    definitions["SyncSpec"]["properties"]["options"] = {"anyOf": [o for o in sync_options if o] or [{"type": "object"}]}
+    for block in (*NAMED_BLOCKS, "include", "today"):
+        made["properties"][block] = _or_nothing(made["properties"][block])
+    return {"$schema": _DIALECT, **made, "title": "cdp.yaml"}
+
+
+def _kinds(definitions: dict[str, Any]) -> list[str]:
+    return plugins.names(plugins.DESTINATIONS)
+
+
+def _by_type(spec: dict[str, Any], group: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """One alternative per installed type: the keys of the spec and those of the type's own options."""
+    variants = []
+    for kind in plugins.names(group):
+        options = _options(group, kind, "Options", definitions)
+        if options is None:
+            continue
+        variants.append(
+            {
+                "type": "object",
+                "title": f"{kind} {options.get('title', '')}".strip(),
+                "description": options.get("description", ""),
+                "properties": {**spec["properties"], **options.get("properties", {}), "type": {"const": kind}},
+                "required": sorted({"type", *spec.get("required", []), *options.get("required", [])}),
+                "additionalProperties": options.get("additionalProperties", False),
+            }
+        )
+    return {"description": spec.get("description", ""), "anyOf": variants}
+
+
+def _options(group: str, kind: str, model: str, definitions: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of a type's options; a plug-in that does not load has none."""
+    try:
+        found: type[BaseModel] = getattr(plugins.load(group, kind), model)
+    except SpecError:
+        return None
+    made = found.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions.update(made.pop("$defs", {}))
+    made["properties"] = {name: _or_variable(value) for name, value in made.get("properties", {}).items()}
+    return made
+
+
+def _or_variable(value: dict[str, Any]) -> dict[str, Any]:
+    """Numbers and choices may also be taken from the environment."""
+    if value.get("type") == "string" and not set(value) & {"enum", "pattern", "maxLength", "const"}:
+        return value
+    return {"anyOf": [value, _VARIABLE], **{k: value[k] for k in ("description", "title", "default") if k in value}}
+
+
+def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [value, {"type": "null"}], **({"description": value["description"]} if "description" in value else {})}
+
+
+def _short_forms(definitions: dict[str, Any]) -> None:
+    """What may be written shorter than the models say: `email: column`, `key: column`, `phone:` without rules."""
+    mapping = definitions["SyncSpec"]["properties"]["mapping"]
+    mapping["additionalProperties"] = {"anyOf": [{"type": "string"}, mapping["additionalProperties"]]}
+    columns = definitions["MapSpec"]["properties"]
+    columns["key"] = {"anyOf": [{"type": "string"}, columns["key"]]}
