@@ -19,6 +19,7 @@ _WHERE = {
     "init": ("cdp_core.workspace", "init"),
     "demo": ("cdp_core.workspace", "demo"),
     "schema": ("cdp_core.workspace", "schema"),
+    "doctor": ("cdp_core.workspace", "doctor"),
     "Workspace": ("cdp_core.workspace", "Workspace"),
     "CDPError": ("cdp_core.errors", "CDPError"),
     "SpecError": ("cdp_core.errors", "SpecError"),

@@ -30,7 +30,7 @@ MACROS = {
 }
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>[1-9]\d*))?")
-_ALLOWED = re.compile(r"[0-9A-Za-z*,/-]+")
+_NUMBERS, _NAMES = re.compile(r"[0-9*,/-]+"), re.compile(r"[0-9a-z*,/-]+")
 
 
 def trigger(text: str, *, where: str | None = None) -> BaseTrigger:
@@ -77,10 +77,12 @@ def next_times(text: str, now: datetime, n: int = 5) -> list[datetime]:
 
 
 def _fields(text: str) -> list[str]:
-    parts = MACROS.get(text.strip().lower(), text).split()
-    if len(parts) != 5 or not all(_ALLOWED.fullmatch(part) for part in parts):
+    """Minute, hour, day, month, weekday; only the last two have names. APScheduler knows more than cron does."""
+    parts = MACROS.get(text.strip().lower(), text).lower().split()
+    shapes = (_NUMBERS, _NUMBERS, _NUMBERS, _NAMES, _NAMES)
+    if len(parts) != 5 or not all(shape.fullmatch(part) for shape, part in zip(shapes, parts, strict=True)):
         raise ValueError(text)
-    return [part.lower() for part in parts]
+    return parts
 
 
 def _weekday_names(field: str) -> str:

@@ -84,7 +84,25 @@ def test_any_text_means_what_cron_says(minute: str, hour: str, day: str, weekday
 
 @pytest.mark.parametrize(
     "text",
-    ["", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "* * * * 5-1", "a * * * *", "* * * * mo", "*/0 * * * *", "1- * * * *", "@reboot", "0 0 * * 1;rm", "0 0 last * *", "0 0 * * 1#2"],
+    [
+        "",
+        "* * * *",
+        "* * * * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "* * * * 5-1",
+        "a * * * *",
+        "* * * * mo",
+        "*/0 * * * *",
+        "1- * * * *",
+        "@reboot",
+        "0 0 * * 1;rm",
+        "0 0 last * *",
+        "0 0 * * 1#2",
+    ],
 )
 def test_what_cron_refuses_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match=r"is no cron schedule; write five fields, such as"):

@@ -7,7 +7,7 @@ import operator
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdp_core.audiences.compile import AudienceTables, Marked
 from cdp_core.audiences.spec import AllOf, AnyOf, Condition
@@ -30,6 +30,13 @@ class Preview:
     sample: pl.DataFrame
     funnel: list[tuple[str, int, int]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `cdp audience preview --output json` prints."""
+        names = ("condition", "alone", "remaining")
+        funnel = [dict(zip(names, step, strict=True)) for step in self.funnel]
+        head = {"count": self.count, "total": self.total, "seconds": round(self.seconds, 3)}
+        return {**head, "funnel": funnel, "sample": self.sample.to_dicts()}
 
 
 def preview(

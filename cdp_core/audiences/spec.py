@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from cdp_core.errors import SpecError
-from cdp_core.operators import Operators, Where, Window
+from cdp_core.operators import Operators, Text, Where, Window
 
 _KINDS = ("trait", "event", "audience", "consent", "and", "or", "not")
 _DEEPEST = 40
@@ -18,7 +18,7 @@ _COUNTS = ("at_least", "at_most", "exactly")
 class TraitCondition(Operators):
     """A trait and what must hold of it: {trait: total_spent, at_least: 500}."""
 
-    trait: str = Field(min_length=1)
+    trait: Text = Field(min_length=1)
 
     def operators(self) -> Operators:
         return Operators(**self.given())
@@ -33,7 +33,7 @@ class EventCondition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    event: str = Field(min_length=1)
+    event: Text = Field(min_length=1)
     at_least: int | None = Field(default=None, ge=1, strict=True)
     at_most: int | None = Field(default=None, ge=0, strict=True)
     exactly: int | None = Field(default=None, ge=0, strict=True)
@@ -63,7 +63,7 @@ class AudienceCondition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    audience: str = Field(min_length=1)
+    audience: Text = Field(min_length=1)
 
 
 class ConsentCondition(BaseModel):
@@ -71,7 +71,7 @@ class ConsentCondition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    consent: str = Field(min_length=1)
+    consent: Text = Field(min_length=1)
     equals: Literal["granted", "denied", "conflict"] = "granted"
 
 
@@ -162,11 +162,25 @@ def condition_from_dict(data: Mapping[str, Any]) -> Condition:
         _check_depth(data)
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(p) for p in first["loc"])
+        first = _telling(error)
+        path = ".".join(str(p) for p in first["loc"] if not _is_alternative(p))
         raise SpecError(first["msg"].removeprefix("Value error, "), where=path or None) from None
     except ValueError as error:
         raise SpecError(str(error)) from None
+
+
+def _telling(error: ValidationError) -> Any:
+    """Of several problems the one to show: of a value that may be one of several things, the last that was tried
+    and came deepest."""
+    found = error.errors()
+    place = found[0]["loc"][:1]
+    same = [e for e in found if e["loc"][:1] == place]
+    return max(same, key=lambda e: (e["type"] in ("value_error", "finite_number"), len(e["loc"])))
+
+
+def _is_alternative(part: int | str) -> bool:
+    """Names that pydantic gives to the members of a union are no keys of the document."""
+    return isinstance(part, str) and (part in ("bool", "int", "float", "datetime", "date", "str") or "[" in part)
 
 
 def to_dict(condition: Condition) -> dict[str, Any]:

@@ -16,9 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(output: OutputOption = Output.table, workspace: WorkspaceOption = None) -> int:
     """Say what is wrong and what to do about it."""
-    from cdp_core.runs.doctor import diagnose
+    import cdp_core as cdp
 
-    findings = diagnose(folder_of(workspace))
+    findings = cdp.doctor(folder_of(workspace))
     if output == Output.json:
         print_object([dataclasses.asdict(finding) for finding in findings], output)
     else:

@@ -31,7 +31,7 @@ def guarded(command: Callable[[], Any]) -> int:
         raise
     except KeyboardInterrupt:
         return _complain("interrupted; what was published before stays", INTERRUPTED)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         return _report(error)
 
 

@@ -27,7 +27,9 @@ class TableOutput(StrEnum):
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", metavar="DIR", help="Folder with cdp.yaml; default: this one.", show_default=False),
+    typer.Option(
+        "--workspace", "-w", metavar="DIR", help="Folder with cdp.yaml; default: this one.", show_default=False
+    ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="What is printed on stdout.")]
 FrameOption = Annotated[TableOutput, typer.Option("--output", "-o", help="What is printed on stdout.")]

@@ -113,7 +113,7 @@ def readable(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(_readable(frame[name], kind).alias(name) for name, kind in frame.schema.items())
 
 
-def _readable(column: pl.Series, kind: pl.DataType) -> pl.Series:
+def _readable(column: pl.Series, kind: Any) -> pl.Series:
     import polars as pl
 
     if isinstance(kind, pl.Datetime):
@@ -161,8 +161,9 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-    return frame.with_columns(pl.struct(pl.col(name).alias("v")).struct.json_encode().str.slice(5).str.head(-1).alias(name)
-                              for name in nested)
+    return frame.with_columns(
+        pl.struct(pl.col(name).alias("v")).struct.json_encode().str.slice(5).str.head(-1).alias(name) for name in nested
+    )
 
 
 def _numeric(frame: pl.DataFrame) -> list[bool]:
@@ -194,4 +195,8 @@ def _lines(value: Any, depth: int) -> list[str]:
 
 
 def _is_short(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(not isinstance(v, (Mapping, list, tuple)) for v in value) and len(value) < 9
+    return (
+        isinstance(value, (list, tuple))
+        and all(not isinstance(v, (Mapping, list, tuple)) for v in value)
+        and len(value) < 9
+    )

@@ -22,7 +22,9 @@ def list_expectations(output: FrameOption = TableOutput.table, workspace: Worksp
 
 @app.command("report")
 def report(
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default: data/reports/quality.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: data/reports/quality.html.")
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the last run's results as one HTML page that needs no network, and print its path."""

@@ -39,7 +39,9 @@ class Dashboard:
         """Run until Ctrl-C or a signal to end, both of which are exit 0; the server's own end is exit 1."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
-        process = subprocess.Popen(self.command(), cwd=self.folder, stdout=sys.stderr, start_new_session=True)
+        process = subprocess.Popen(  # noqa: S603
+            self.command(), cwd=self.folder, stdout=sys.stderr, start_new_session=True
+        )
         try:
             if self._wait(process):
                 print(self.url, flush=True)

@@ -33,10 +33,18 @@ def demo(
     output: OutputOption = Output.table,
 ) -> None:
     """Write the demo world, at any size, not yet run."""
-    from cdp_core.demo import write_world
+    import cdp_core as cdp
 
     with progress() as tell:
-        summary = write_world(out, people=people, seed=seed, progress=lambda text: tell("demo", None, text))
-    print_object({"out": summary.out, "people": summary.people, "events": summary.events, "seconds": summary.seconds,
-                  "rows": summary.rows}, output)
+        summary = cdp.demo(out, people=people, seed=seed, progress=lambda text: tell("demo", None, text))
+    print_object(
+        {
+            "out": summary.out,
+            "people": summary.people,
+            "events": summary.events,
+            "seconds": summary.seconds,
+            "rows": summary.rows,
+        },
+        output,
+    )
     say(f"next: cdp --workspace {out} run")

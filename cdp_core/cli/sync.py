@@ -31,7 +31,9 @@ def plan(name: Name, output: OutputOption = Output.table, workspace: WorkspaceOp
 @app.command("run")
 def run(
     name: Name,
-    plan: Annotated[str | None, typer.Option("--plan", metavar="ID", help="Only if the plan is still this one.")] = None,
+    plan: Annotated[
+        str | None, typer.Option("--plan", metavar="ID", help="Only if the plan is still this one.")
+    ] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Lift the brake on an emptied model.")] = False,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.table,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cdp_core.config.edit import remove_definition, set_definition
+    from cdp_core.config.json_schema import schema
     from cdp_core.config.load import check_config, load_config
     from cdp_core.config.model import Config
     from cdp_core.config.problems import Place, Problem
-    from cdp_core.config.json_schema import schema
 
 _WHERE = {
     "Config": "model",

@@ -21,6 +21,7 @@ _FRIENDLY = {
     "mapping values are not allowed here": "indent the line like its neighbours, or quote a value that holds ': '",
     "found unexpected end of stream": "a quote is opened and never closed",
     "could not find expected ':'": "a key needs ': ' behind it",
+    "expected ',' or '}', but got '{'": "write a value that holds ${…} in quotes when it stands inside braces",
     "found character '@' that cannot start any token": "quote the value",
     "found character '`' that cannot start any token": "quote the value",
     "found character '%' that cannot start any token": "quote the value",
@@ -74,7 +75,9 @@ def compose(text: str, document: Document) -> Any:
     except YAMLError as error:
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         character = getattr(error, "character", None)
-        what = f"character {_code(character)} is not allowed in YAML" if character is not None else "not readable as YAML"
+        what = (
+            f"character {_code(character)} is not allowed in YAML" if character is not None else "not readable as YAML"
+        )
         document.problems.append(Problem(Place(document.file, line), what, hint="remove it"))
     except RecursionError:
         document.problems.append(Problem(Place(document.file), "values are nested too deeply"))
@@ -177,12 +180,14 @@ class _Walker:
         return str(node.value)
 
     def scalar(self, node: Any, path: Path, place: Place) -> Any:
+        from ruamel.yaml.error import YAMLError
+
         try:
             value = self.constructor.construct_object(node)
         except ValueError:
             kind = "date" if node.tag.endswith("timestamp") else "value"
             return self.problem(place, f"{node.value!r} is no {kind}", hint="write it in quotes if it is text")
-        except Exception:
+        except YAMLError:
             return self.problem(place, f"unknown YAML tag {node.tag!r}", hint="tags are not used here; quote the value")
         if isinstance(value, str) and "$" in value:
             return self.substitute(value, path, place)

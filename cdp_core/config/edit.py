@@ -21,7 +21,13 @@ _SECRET_LENGTH = 8
 
 
 def set_definition(
-    root: Path | str, block: str, name: str, value: Any, *, version: str | None = None, environ: Mapping[str, str] | None = None
+    root: Path | str,
+    block: str,
+    name: str,
+    value: Any,
+    *,
+    version: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """Write the definition `name` of `block` (such as audiences) into the file in which it stands, or into cdp.yaml.
 
@@ -69,9 +75,7 @@ def _home(merged: Merged, block: str, name: str) -> str:
     return merged.places[(block, name)].file if (block, name) in merged.places else MAIN
 
 
-def _write(
-    root: Path, merged: Merged, file: str, change: Callable[[str], str], environ: Mapping[str, str]
-) -> None:
+def _write(root: Path, merged: Merged, file: str, change: Callable[[str], str], environ: Mapping[str, str]) -> None:
     before = merged.contents[file]
     bom = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
     try:

@@ -25,15 +25,14 @@ def schema() -> dict[str, Any]:
     _short_forms(definitions)
     for name, group in (("SourceSpec", plugins.SOURCES), ("DestinationSpec", plugins.DESTINATIONS)):
         definitions[name] = _by_type(definitions[name], group, definitions)
-    sync_options = [_options(plugins.DESTINATIONS, kind, "SyncOptions", definitions) for kind in _kinds(definitions)]
+    kinds = plugins.names(plugins.DESTINATIONS)
+    sync_options = [_options(plugins.DESTINATIONS, kind, "SyncOptions", definitions) for kind in kinds]
     definitions["SyncSpec"]["properties"]["options"] = {"anyOf": [o for o in sync_options if o] or [{"type": "object"}]}
     for block in (*NAMED_BLOCKS, "include", "today"):
         made["properties"][block] = _or_nothing(made["properties"][block])
+    for described in (made, *definitions.values()):
+        described["description"] = described.get("description", "").partition("\n\n>>>")[0]
     return {"$schema": _DIALECT, **made, "title": "cdp.yaml"}
-
-
-def _kinds(definitions: dict[str, Any]) -> list[str]:
-    return plugins.names(plugins.DESTINATIONS)
 
 
 def _by_type(spec: dict[str, Any], group: str, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +75,18 @@ def _or_variable(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [value, {"type": "null"}], **({"description": value["description"]} if "description" in value else {})}
+    return {
+        "anyOf": [value, {"type": "null"}],
+        **({"description": value["description"]} if "description" in value else {}),
+    }
 
 
 def _short_forms(definitions: dict[str, Any]) -> None:
-    """What may be written shorter than the models say: `email: column`, `key: column`, `phone:` without rules."""
+    """What may be written shorter than the models say: a column's name instead of a value's description."""
     mapping = definitions["SyncSpec"]["properties"]["mapping"]
     mapping["additionalProperties"] = {"anyOf": [{"type": "string"}, mapping["additionalProperties"]]}
     columns = definitions["MapSpec"]["properties"]
     columns["key"] = {"anyOf": [{"type": "string"}, columns["key"]]}
+    for bucket in ("traits", "properties"):
+        held = columns[bucket]["anyOf"][0]
+        held["additionalProperties"] = {"anyOf": [{"type": "string"}, held["additionalProperties"]]}

@@ -66,8 +66,7 @@ def _compose(merged: Merged) -> Config | None:
     except ValidationError as error:
         merged.problems += translate(error, merged, Config)
         return None
-    config._merged = merged
-    return config
+    return config.read_from(merged)
 
 
 def _block(merged: Merged, key: str, value: Any) -> Any:

@@ -33,13 +33,19 @@ class Config(BaseModel):
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
     include: list[str] = Field(default_factory=list, description="More files of this shape, such as audiences/*.yaml")
     sources: dict[str, SourceSpec] = Field(default_factory=dict, description="Where rows come from, what they mean")
-    identity: IdentitySpec = Field(default_factory=IdentitySpec, description="Which identifiers make one person")
+    identity: IdentitySpec = Field(
+        default_factory=lambda: IdentitySpec.model_validate({}), description="Which identifiers make one person"
+    )
     traits: dict[str, TraitSpec] = Field(default_factory=dict, description="The columns of a profile")
     audiences: dict[str, AudienceSpec] = Field(default_factory=dict, description="Sets of profiles by rule")
     destinations: dict[str, DestinationSpec] = Field(default_factory=dict, description="Where data goes")
     syncs: dict[str, SyncSpec] = Field(default_factory=dict, description="What is sent where")
-    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec, description="When 'cdp run' runs by itself")
-    engine: EngineSpec = Field(default_factory=EngineSpec, description="Where tables are kept and computed")
+    schedule: ScheduleSpec = Field(
+        default_factory=lambda: ScheduleSpec.model_validate({}), description="When 'cdp run' runs by itself"
+    )
+    engine: EngineSpec = Field(
+        default_factory=lambda: EngineSpec.model_validate({}), description="Where tables are kept and computed"
+    )
 
     _merged: Merged | None = PrivateAttr(None)
 
@@ -48,6 +54,11 @@ class Config(BaseModel):
         """The workspace's country is identity's too, unless that names its own."""
         if "region" not in self.identity.model_fields_set:
             self.__dict__["identity"] = self.identity.model_copy(update={"region": self.region})
+        return self
+
+    def read_from(self, merged: Merged) -> Config:
+        """This configuration, knowing the files that it was read from."""
+        self._merged = merged
         return self
 
     @property

@@ -84,12 +84,16 @@ def _audiences(config: Config, merged: Merged) -> list[Problem]:
 
     neutral = AudienceSpec.model_validate({"where": {"consent": "any", "equals": "granted"}})
     return _each(
-        config.audiences, neutral, lambda audiences: check_audiences(audiences, config.trait_types()), "audiences", merged
+        config.audiences,
+        neutral,
+        lambda audiences: check_audiences(audiences, config.trait_types()),
+        "audiences",
+        merged,
     )
 
 
 def _each(
-    specs: Mapping[str, Any], neutral: Any, check: Callable[[Mapping[str, Any]], None], block: str, merged: Merged
+    specs: Mapping[str, Any], neutral: Any, check: Callable[[Mapping[str, Any]], object], block: str, merged: Merged
 ) -> list[Problem]:
     """All problems of a check that stops at the first: what was found wrong is taken out, or becomes `neutral` when
     others may refer to it, and the rest is looked at."""

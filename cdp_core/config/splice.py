@@ -6,6 +6,7 @@ Inside it ruamel's round trip keeps comments, order, quotes and styles of everyt
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ def _put_lines(lines: list[str], span: _Span, data: Any, offset: int, before: st
 def _sequence_offset(snippet: str) -> int:
     """How far the file indents the dashes of a list under its key: 0 or 2."""
     rows = [line for line in snippet.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    for above, line in zip(rows, rows[1:], strict=False):
+    for above, line in itertools.pairwise(rows):
         if line.lstrip().startswith("- ") and above.rstrip().endswith(":"):
             return min(2, len(line) - len(line.lstrip()) - (len(above) - len(above.lstrip(" -"))))
     return 2

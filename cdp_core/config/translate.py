@@ -4,14 +4,16 @@ they are short, written in the file itself and compared with a list of choices."
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterable
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cdp_core.config.document import Path
+from cdp_core.config.keys import valid_keys
 from cdp_core.config.merge import Merged
 from cdp_core.config.problems import Place, Problem, nearest, unknown
+from cdp_core.config.trail import Trail, holds
 from cdp_core.errors import SpecError
 
 _KINDS = {
@@ -75,37 +77,6 @@ def _weight(error: _Located) -> int:
     return 3 if error.type in ("missing", "extra_forbidden", "literal_error") else 2
 
 
-class _Trail:
-    """Pydantic's loc, followed through the data.
-
-    Some parts of it are keys and some are names of a union's alternatives, and one word may be either. The reading
-    that ends on a key and meets the most keys is taken.
-    """
-
-    def __init__(self, loc: Path) -> None:
-        self.loc = loc
-        self.known: dict[tuple[int, Path], tuple[bool, int, Path, list[Path]]] = {}
-
-    def follow(self, data: Any) -> tuple[Path, list[Path]]:
-        _, _, path, branches = self._best(data, 0, ())
-        return path, branches
-
-    def _best(self, data: Any, at: int, path: Path) -> tuple[bool, int, Path, list[Path]]:
-        if at == len(self.loc):
-            return False, 0, path, []
-        if (at, path) not in self.known:
-            self.known[at, path] = max(self._readings(data, at, path), key=lambda reading: reading[:2])
-        return self.known[at, path]
-
-    def _readings(self, data: Any, at: int, path: Path) -> Iterator[tuple[bool, int, Path, list[Path]]]:
-        part = self.loc[at]
-        if _holds(data, part):
-            ends, met, end, branches = self._best(data[part], at + 1, (*path, part))
-            yield ends or at + 1 == len(self.loc), met + 1, end, branches
-        ends, met, end, branches = self._best(data, at + 1, path)
-        yield ends, met, end, [self.loc[: at + 1], *branches]
-
-
 class _Located:
     """One of pydantic's errors, led back to the key of the file that it is about."""
 
@@ -118,10 +89,10 @@ class _Located:
         self.path = prefix + self._walk(loc[:-1] if self.missing is not None else loc)
 
     def _walk(self, loc: Path) -> Path:
-        data = self.merged.data
+        data: Any = self.merged.data
         for part in self.prefix:
-            data = data[part] if _holds(data, part) else None  # type: ignore[index,call-overload]
-        path, self.branches = _Trail(loc).follow(data)
+            data = data[part] if holds(data, part) else None
+        path, self.branches = Trail(loc).follow(data)
         return path
 
     def is_whole(self, branch: Path) -> bool:
@@ -148,8 +119,10 @@ class _Located:
         if self.type == "union_tag_not_found":
             return Problem(place, f"missing key {context.get('discriminator', 'type')} in {self.name}")
         sentence = self._sentence(context)
-        named = re.search(r"unknown \w+ '([^']+)'", sentence)
-        return Problem(self._place_of(named[1]) if named else place, sentence)
+        named = re.search(r"unknown key '([^']+)' \(valid: ([^)]+)\)", sentence)
+        if named:
+            return unknown(self._place_of(named[1]), "key", named[1], named[2].split(", "))
+        return Problem(place, sentence)
 
     def _place_of(self, key: str) -> Place:
         """The line of a key that the text names, in this mapping or in the one around it."""
@@ -172,7 +145,9 @@ class _Located:
         if self.type in ("value_error", "assertion_error"):
             said = str(context.get("error", "")) or self.raw["msg"]
             return f"{self.name}: {said}"
-        kind = _KINDS.get(re.sub(r"_(type|parsing|from_float|attributes_type|from_.*|unicode|sub_type)$", "", self.type))
+        kind = _KINDS.get(
+            re.sub(r"_(type|parsing|from_float|attributes_type|from_.*|unicode|sub_type)$", "", self.type)
+        )
         if kind:
             return f"{self.name} must be {kind}, not {_describe(self.raw.get('input'))}"
         if self.type in _LIMITS:
@@ -208,15 +183,15 @@ def _dotted(where: str, data: Any) -> Path:
     for size in range(1, len(rest) + 1):
         key: str | int = ".".join(rest[:size])
         index = re.fullmatch(r"(.+)\[(\d+)\]|(\d+)", str(key))
-        if not _holds(data, key) and index:
+        if not holds(data, key) and index:
             head = () if index[3] else (index[1],)
             number = int(index[3] or index[2])
-            inner = data[head[0]] if head and _holds(data, head[0]) else data
-            if _holds(inner, number):
+            inner = data[head[0]] if head and holds(data, head[0]) else data
+            if holds(inner, number):
                 found = (*head, number, *_dotted(".".join(rest[size:]), inner[number]))
                 best = max(best, found, key=len)
-        elif _holds(data, key):
-            found = (key, *_dotted(".".join(rest[size:]), data[key]))  # type: ignore[index,call-overload]
+        elif holds(data, key):
+            found = (key, *_dotted(".".join(rest[size:]), data[key]))
             best = max(best, found, key=len)
     return best
 
@@ -233,12 +208,6 @@ def _find(value: Any, name: str) -> Path:
     return ()
 
 
-def _holds(data: Any, part: str | int) -> bool:
-    if isinstance(data, dict):
-        return part in data
-    return isinstance(data, list) and isinstance(part, int) and part < len(data)
-
-
 def _describe(value: Any) -> str:
     if value is None:
         return "nothing"
@@ -246,59 +215,3 @@ def _describe(value: Any) -> str:
         return "true or false"
     names = {str: "text", int: "a number", float: "a number", list: "a list", dict: "keys and values"}
     return names.get(type(value), type(value).__name__)
-
-
-def valid_keys(spec: Any, loc: Iterable[str | int] = ()) -> list[str]:
-    """The keys that the type at `loc` inside `spec` accepts.
-
-    >>> from cdp_core.engine.spec import EngineSpec
-    >>> valid_keys(EngineSpec)[:2]
-    ['type', 'lake']
-    """
-    here = list(_alternatives(spec))
-    for part in loc:
-        here = [inner for one in here for inner in _step(one, part)]
-    keys = [f.alias or name for one in here if _is_model(one) for name, f in one.model_fields.items() if not f.exclude]
-    return list(dict.fromkeys(keys))
-
-
-def _alternatives(annotation: Any) -> Iterator[Any]:
-    """The members of a union, with Annotated, Optional and type aliases taken off."""
-    if hasattr(annotation, "__value__"):
-        yield from _alternatives(annotation.__value__)
-    elif hasattr(annotation, "__metadata__"):
-        yield from _alternatives(get_args(annotation)[0])
-    elif isinstance(annotation, type) or _is_container(annotation):
-        yield annotation
-    elif get_origin(annotation) is not Literal:
-        for member in get_args(annotation):
-            yield from _alternatives(member)
-
-
-def _step(annotation: Any, part: str | int) -> Iterator[Any]:
-    if _is_model(annotation):
-        for name, field in annotation.model_fields.items():
-            if part in (name, field.alias) or name == "root":
-                yield from _alternatives(field.annotation)
-                return
-        if part == annotation.__name__ or _is_tag(annotation, part):
-            yield annotation
-    elif _is_container(annotation) and get_args(annotation):
-        arguments = [a for a in get_args(annotation) if a is not Ellipsis]
-        yield from _alternatives(arguments[-1])
-
-
-def _is_tag(model: type[BaseModel], part: str | int) -> bool:
-    """Whether `part` is not a key at all but pydantic's name for an alternative of a union."""
-    literals = [get_args(f.annotation) for f in model.model_fields.values() if get_origin(f.annotation) is Literal]
-    tags = [value for values in literals for value in values]
-    return part in tags or not tags
-
-
-def _is_container(annotation: Any) -> bool:
-    origin = get_origin(annotation)
-    return isinstance(origin, type) and issubclass(origin, (dict, list, tuple, Mapping, Sequence, set, frozenset))
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

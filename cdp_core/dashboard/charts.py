@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def stacked_months(
-    frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230
+    frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230, narrow: bool = False
 ) -> alt.Chart:
     """Bars a month, stacked by group, with a tooltip that names the month."""
     import altair as alt
@@ -20,11 +20,11 @@ def stacked_months(
         .mark_bar()
         .encode(
             x=alt.X(f"yearmonth({time}):T", title=None, axis=alt.Axis(format="%b %y", labelAngle=0, grid=False)),
-            y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4 if height > 180 else 2)),
+            y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4 if not narrow else 2)),
             color=alt.Color(
                 f"{group}:N",
                 title=None,
-                legend=alt.Legend(orient="top", direction="horizontal", columns=5 if height > 180 else 3),
+                legend=alt.Legend(orient="top", direction="horizontal", columns=5 if not narrow else 3),
             ),
             tooltip=[
                 alt.Tooltip(f"yearmonth({time}):T", title="Month", format="%B %Y"),

@@ -61,13 +61,15 @@ def _drawer(name: str) -> Callable[[], None]:
 
 
 def guarded(name: str, title: str) -> None:
-    """One page within the strip. An error of the workspace is one line in its place, never a traceback."""
+    """One page under the strip. An error of the workspace is one line in its place, never a traceback."""
+    state = strip.head(title)
     try:
         ws = session.workspace()
     except cdp.CDPError as error:
         _cannot_open(error)
         return
-    strip.draw(title)
+    with state:
+        strip.draw_state()
     wrong = session.config_error()
     if wrong:
         st.error(f"**cdp.yaml is wrong; the last good one is used.** {wrong}", icon=":material/error:")
@@ -81,7 +83,7 @@ def guarded(name: str, title: str) -> None:
 
 
 def _cannot_open(error: cdp.CDPError) -> None:
-    st.title("This workspace cannot be opened", anchor=False)
+    st.subheader("This workspace cannot be opened", anchor=False)
     st.error(str(error), icon=":material/error:")
     st.caption("Nothing is lost: the data stays as the last run left it. Correct the file, then try again.")
     st.button("Try again", key="try_again", icon=":material/refresh:", type="primary")

@@ -16,16 +16,15 @@ _STAGES = ("load", "quality", "identity", "profiles", "audiences", "sync")
 _SEEN = "cdp_snapshot_seen"
 
 
-def draw(title: str) -> None:
-    """Title on the left, state and actions on the right."""
-    session.root()
+def head(title: str) -> Any:
+    """The title on the left, at once; gives the place on the right for state and actions."""
     left, right = st.columns([1, 4], vertical_alignment="center", gap="small")
     left.title(title, anchor=False)
-    with right:
-        _state()
+    return right
 
 
-def _state() -> None:
+def draw_state() -> None:
+    """State and actions, refreshed by themselves: every second while something runs."""
     busy = jobs.any_running(session.root())
     st.fragment(_draw_state, run_every=1.0 if busy else 6.0)()
 
@@ -83,13 +82,15 @@ def _refresh(ws: cdp.Workspace, running: bool) -> None:
 
 def _health(ws: cdp.Workspace, status: dict[str, Any], running: bool) -> None:
     last, good = status["last_run"], status["last_good_run_at"]
-    if ws.config.today is not None:
-        st.badge(
-            f"Clock {f.exact(ws.config.today)}",
-            icon=":material/schedule:",
-            color="gray",
-            help="This workspace's clock is pinned by `today:` in cdp.yaml; every window and recency counts from it.",
-        )
+    pinned = ws.config.today is not None
+    st.badge(
+        f"{f.escape(ws.name)} · {f.exact(ws.config.today)}" if pinned else f.escape(ws.name),
+        icon=":material/schedule:" if pinned else ":material/folder:",
+        color="gray",
+        help="The workspace. Its clock is pinned by `today:` in cdp.yaml; every window counts from it."
+        if pinned
+        else f"The workspace in `{ws.root}`",
+    )
     if running:
         st.badge(
             "Running", icon=":material/sync:", color="blue", help="A run is going on; pages show the last good data."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,3 +19,15 @@ def __getattr__(name: str) -> Any:
     from cdp_core.demo import world
 
     return getattr(world, name)
+
+
+class _Callable(ModuleType):
+    """Once imported, this package stands where `cdp.demo` was, so it is that function too."""
+
+    def __call__(self, out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
+        from cdp_core.demo.world import write_world
+
+        return write_world(Path(out), people=people, seed=seed, progress=progress)
+
+
+sys.modules[__name__].__class__ = _Callable

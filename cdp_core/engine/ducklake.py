@@ -221,10 +221,14 @@ class DuckLakeEngine:
                 self._raw.execute("DETACH staging")
 
     def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
-        return _json_extract_string()(column, "$" + "".join(f".{_json_key(k)}" for k in keys))
+        # A JSON pointer takes any key; a path ($.a) is parsed and rewritten on the way, quotes in keys unescaped.
+        return _json_extract_string()(column, "".join(f"/{_pointer(k)}" for k in keys))
 
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         return _from_json_strings()(column, '["VARCHAR"]')
+
+    def json_valid(self, column: ir.Value) -> ir.BooleanValue:
+        return _json_valid()(column) & (column.strip() != "null")
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         return _to_json()(text)
@@ -283,6 +287,15 @@ def _json_extract_string() -> Any:
     return json_extract_string
 
 
+def _json_valid() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string",), "boolean"), name="json_valid")
+    def json_valid(column): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    return json_valid
+
+
 def _from_json_strings() -> Any:
     import ibis
 
@@ -301,8 +314,8 @@ def _to_json() -> Any:
     return to_json
 
 
-def _json_key(key: str) -> str:
-    return '"' + key.replace('"', '\\"') + '"'
+def _pointer(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _text(value: object) -> str:

@@ -39,10 +39,11 @@ def utc_times(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
     usual = frame.select(_usual_time(c) for c in frame.columns)
     strange = [c for c in frame.columns if usual[c].null_count() > frame[c].null_count()]
     for column in strange:
-        rest = frame.select(pl.col(column).filter(usual[column].is_null() & frame[column].is_not_null())).unique()
-        found = rest.select(pl.col(column), _select(staging, rest, {"t": _time(_name(column))})["t"])
-        more = frame.select(column).join(found, on=column, how="left", maintain_order="left")["t"]
-        usual = usual.with_columns(pl.coalesce(column, more))
+        text = frame[column].alias("text")
+        rest = text.filter(usual[column].is_null() & text.is_not_null()).unique().to_frame()
+        found = rest.hstack(_select(staging, rest, {"time": _time("text")}))
+        more = text.to_frame().join(found, on="text", how="left", maintain_order="left")["time"]
+        usual = usual.with_columns(pl.coalesce(column, more).alias(column))
     return usual
 
 
@@ -85,7 +86,8 @@ def parse(
     try:
         found = _ordered(raw.execute(f"SELECT i, {_fields(raw, fields, inner or {}, len(objects))} FROM parsed").pl())
     finally:
-        raw.execute("DROP TABLE parsed")
+        for name in ("parsed", "shapes", "twice"):
+            raw.execute(f"DROP TABLE IF EXISTS {name}")
     return _timely(staging, found, [k for k, v in fields.items() if v == "time"])
 
 
@@ -98,7 +100,7 @@ def _timely(staging: Staging, frame: pl.DataFrame, names: list[str]) -> pl.DataF
 
 
 def _fields(raw: Any, fields: Mapping[str, str], inner: Mapping[str, tuple[str, str]], objects: int) -> str:
-    text = {k: f"nullif(trim(j.{_name(k)}), '')" for k in fields}
+    text = {k: f"nullif(trim(j.{_name(k)}, E' \\t\\r\\n'), '')" for k in fields}
     columns = {"_valid": "v", "_kind": "kind", "_repeated": _repeated(raw, objects)}
     for key, kind in fields.items():
         as_json = f"nullif(CAST(j.{_name(key)} AS VARCHAR), 'null')"
@@ -123,8 +125,9 @@ def _repeated(raw: Any, objects: int) -> str:
 def elements(staging: Staging, frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """One row per element of a column of JSON arrays, the other columns repeated; the element as JSON text."""
     others = [_name(c) for c in frame.columns if c != column]
-    query = f"SELECT {', '.join(others)}, unnest(CAST(json_extract({_name(column)}, '$[*]') AS VARCHAR[])) AS {_name(column)}"
-    return _run(staging, frame, query + " FROM text_batch").select(frame.columns)
+    items = f"unnest(CAST(json_extract({_name(column)}, '$[*]') AS VARCHAR[])) AS {_name(column)}"
+    query = f"SELECT {', '.join([*others, items])} FROM text_batch"
+    return _run(staging, frame, query).select(frame.columns)
 
 
 def keys(staging: Staging, texts: pl.Series) -> pl.DataFrame:
@@ -176,7 +179,8 @@ def _time(text: str) -> str:
     zoned = f"CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
     found = f"CASE WHEN length({text}) > 16 AND ({offset}) THEN {zoned} ELSE try_cast({text} AS TIMESTAMP) END"
     sane = f"{found} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
-    return f"CASE WHEN substr({text}, 5, 1) IN ('-', '/') AND left({text}, 1) BETWEEN '0' AND '9' AND {sane} THEN {found} END"
+    shape = f"substr({text}, 5, 1) IN ('-', '/') AND left({text}, 1) BETWEEN '0' AND '9'"
+    return f"CASE WHEN {shape} AND {sane} THEN {found} END"
 
 
 def _select(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ibis.backends.pyspark import Backend
 
     from cdp_core.engine.staging import Staging
+
+_PLAIN_KEY = re.compile(r"[\w .&/-]+")
+"""Keys that a JSON path can hold; others have no way of being escaped in Spark's paths."""
 
 _SETTINGS = {
     "spark.ui.enabled": "false",
@@ -152,10 +156,22 @@ class SparkEngine:
         yield table
 
     def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
-        return _get_json_object()(column, "$" + "".join(f"['{k}']" for k in keys))
+        value: Any = column
+        for plain, group in itertools.groupby(keys, key=lambda k: bool(_PLAIN_KEY.fullmatch(k))):
+            if plain:
+                value = _get_json_object()(value, "$" + "".join(f"['{k}']" for k in group))
+            else:
+                for key in group:
+                    value = _from_json_map()(value, "map<string,string>").get(key)
+        return value
 
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         return _from_json()(column, "array<string>")
+
+    def json_valid(self, column: ir.Value) -> ir.BooleanValue:
+        import ibis
+
+        return column.isnull().ifelse(ibis.null("boolean"), _get_json_object()(column, "$").notnull())
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         import ibis
@@ -279,3 +295,12 @@ def _from_json() -> Any:
     def from_json(column, shape): ...  # type: ignore[no-untyped-def]
 
     return from_json
+
+
+def _from_json_map() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "string"), "map<string, string>"), name="from_json")
+    def from_json_map(column, shape): ...  # type: ignore[no-untyped-def]
+
+    return from_json_map

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -30,6 +30,10 @@ class Evaluation:
     wrong_merges: int
     records: int
     missing: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `cdp identity evaluate --output json` prints."""
+        return asdict(self)
 
 
 def evaluate(engine: Engine, events: ir.Table, event_profiles: ir.Table, truth: pl.DataFrame) -> Evaluation:

@@ -88,8 +88,8 @@ def old_versions(events: ir.Table) -> ir.Table:
     tracks = tracks.mutate(arrived=ibis.coalesce(tracks.received_at, tracks.timestamp, ibis.timestamp("1970-01-01")))
     row = ["source", "row_key"]
     repeated = tracks.group_by(row).agg(versions=tracks.count()).filter(lambda t: t.versions > 1)
-    versions = tracks.select(*row, "message_id", "arrived").semi_join(repeated, row)
-    order = [versions.arrived.desc(), versions.message_id.desc()]
+    versions = tracks.select(*row, "message_id", "arrived", "run_id").semi_join(repeated, row)
+    order = [versions.arrived.desc(), versions.run_id.desc(), versions.message_id.desc()]
     place = ibis.row_number().over(ibis.window(group_by=row, order_by=order))
     return versions.mutate(place=place).filter(lambda t: t.place > 0).select("source", "message_id")
 
@@ -138,6 +138,8 @@ def _camel(name: str) -> str:
 
 
 def _unpacked(engine: Engine, texts: ir.Table) -> ir.Table:
+    import ibis
+
     pieces = texts.select("tuple", piece=texts.said.split(_END).unnest())
     pieces = pieces.filter(pieces.piece != "")
     halves = pieces.mutate(halves=pieces.piece.split(_MID))
@@ -145,9 +147,12 @@ def _unpacked(engine: Engine, texts: ir.Table) -> ir.Table:
     own = parts.filter(parts.type != _EXTERNAL)
     lists = parts.filter(parts.type == _EXTERNAL)
     items = lists.select("tuple", item=engine.json_list(lists.raw).unnest())
+    items = items.mutate(item=engine.json_valid(items.item).ifelse(items.item, ibis.null("string")))
+    items = items.filter(items.item.startswith("{"))
     items = items.filter(engine.json_text(items.item, "collection").fill_null("users") != "accounts")
     external = items.select("tuple", type=engine.json_text(items.item, "type"), raw=engine.json_text(items.item, "id"))
-    return own.union(external.filter(external.type.notnull(), external.raw.notnull())).distinct()
+    external = external.filter(external.type.notnull(), external.raw.notnull())
+    return own.union(external).distinct()
 
 
 def know(engine: Engine, seen: Seen, spec: IdentitySpec) -> Known:

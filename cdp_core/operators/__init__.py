@@ -2,7 +2,7 @@
 
 from cdp_core.operators.compile import matches
 from cdp_core.operators.kinds import KINDS, check_operators, kind_of
-from cdp_core.operators.spec import Between, Duration, Operators, Scalar, Where, Window, as_operators, span
+from cdp_core.operators.spec import Between, Duration, Operators, Scalar, Text, Where, Window, as_operators, span
 
 __all__ = [
     "KINDS",
@@ -10,6 +10,7 @@ __all__ = [
     "Duration",
     "Operators",
     "Scalar",
+    "Text",
     "Where",
     "Window",
     "as_operators",

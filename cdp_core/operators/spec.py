@@ -12,11 +12,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Stric
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=36525)
 
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("a text holds a NUL character")
+    return text
+
+
+Text = Annotated[StrictStr, AfterValidator(_no_nul)]
 Integer = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Time = Annotated[datetime, Strict()]
 Day = Annotated[date, Strict()]
-Scalar = StrictBool | Integer | Number | Time | Day | StrictStr
+Scalar = StrictBool | Integer | Number | Time | Day | Text
 
 
 def span(text: str) -> timedelta:
@@ -74,15 +82,15 @@ class Operators(BaseModel):
     at_least: Scalar | None = None
     less_than: Scalar | None = None
     at_most: Scalar | None = None
-    contains: StrictStr | None = None
-    not_contains: StrictStr | None = None
-    starts_with: StrictStr | None = None
-    ends_with: StrictStr | None = None
+    contains: Text | None = None
+    not_contains: Text | None = None
+    starts_with: Text | None = None
+    ends_with: Text | None = None
     exists: StrictBool | None = None
     one_of: list[Scalar] | None = Field(default=None, min_length=1)
     not_one_of: list[Scalar] | None = Field(default=None, min_length=1)
-    before: Time | Day | StrictStr | None = None
-    after: Time | Day | StrictStr | None = None
+    before: Time | Day | Text | None = None
+    after: Time | Day | Text | None = None
     within_last: Duration | None = None
     not_within_last: Duration | None = None
     within_next: Duration | None = None
@@ -113,7 +121,7 @@ class Operators(BaseModel):
 
 OPERATORS: tuple[str, ...] = tuple(Operators.model_fields)
 
-Where = dict[str, Scalar | list[Scalar] | Operators]
+Where = dict[Text, Scalar | list[Scalar] | Operators]
 
 
 def as_operators(written: Scalar | list[Scalar] | Operators) -> Operators:

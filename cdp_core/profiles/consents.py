@@ -107,7 +107,12 @@ def _numbered(rows: ir.Table, source_order: Sequence[str]) -> ir.Table:
         order_received=rows.received_at.coalesce(rows["at"]), order_rank=source_rank(rows.source, source_order)
     )
     order = [
-        ranked["at"], ranked.order_received, ranked.order_rank, ranked.source, ranked.run_id.coalesce(""), ranked.message_id
+        ranked["at"],
+        ranked.order_received,
+        ranked.order_rank,
+        ranked.source,
+        ranked.run_id.coalesce(""),
+        ranked.message_id,
     ]
     number = ibis.row_number().over(group_by=[ranked.profile_id, ranked.category], order_by=order)
     return ranked.mutate(seq=number + 1, granted=ranked.granted.cast("int64")).drop("order_received", "order_rank")

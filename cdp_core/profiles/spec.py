@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cdp_core.errors import SpecError
-from cdp_core.operators import Duration, Where
+from cdp_core.operators import Duration, Text, Where
 from cdp_core.tables import PROFILES
 
 Kind = Literal["string", "integer", "number", "boolean", "date", "datetime"]
@@ -52,7 +52,7 @@ class PickedTrait(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     pick: Literal["latest", "source_order", "most_frequent", "longest"] = "latest"
-    from_: str | None = Field(default=None, alias="from", min_length=1)
+    from_: Text | None = Field(default=None, alias="from", min_length=1)
     sources: list[str] | None = Field(default=None, min_length=1)
     type: Kind = "string"
 
@@ -69,17 +69,17 @@ class ComputedTrait(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    count: str | None = None
-    sum: str | None = None
-    average: str | None = None
-    min: str | None = None
-    max: str | None = None
-    first: str | None = None
-    last: str | None = None
-    most_frequent: str | None = None
-    unique_list: str | None = None
-    unique_count: str | None = None
-    days_since: str | None = None
+    count: Text | None = None
+    sum: Text | None = None
+    average: Text | None = None
+    min: Text | None = None
+    max: Text | None = None
+    first: Text | None = None
+    last: Text | None = None
+    most_frequent: Text | None = None
+    unique_list: Text | None = None
+    unique_count: Text | None = None
+    days_since: Text | None = None
     where: Where = Field(default_factory=dict)
     window: Duration | None = None
     type: Kind | None = None

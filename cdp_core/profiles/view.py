@@ -73,6 +73,17 @@ class Profile:
         newest = [rows.timestamp.desc(), rows.received_at.desc(), rows.source, rows.message_id]
         return self._engine.polars(rows.order_by(newest).limit(limit, offset=offset))
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `cdp profile show --output json` prints: everything but the timeline."""
+        fixed = ("profile_id", "first_seen", "last_seen", "events")
+        frames = ("identifiers", "audiences", "consents", "deliveries", "merges")
+        rows = {name: getattr(self, name).drop("profile_id", strict=False).to_dicts() for name in frames}
+        traits = [
+            {**{k: v for k, v in vars(trait).items() if k != "others"}, "others": [vars(o) for o in trait.others]}
+            for trait in self.traits
+        ]
+        return {**{name: getattr(self, name) for name in fixed}, "traits": traits, **rows}
+
 
 def profile_card(engine: Engine, profile_id: str) -> Profile:
     """The profile that a profile id (also one that was merged away) or `type:value` stands for.

@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from cdp_core.quality.catalogue import TYPES
+
 _PATTERNS = ("match_regex", "not_match_regex", "match_regex_list", "not_match_regex_list")
 _LIKES = ("match_like_pattern", "not_match_like_pattern", "match_like_pattern_list", "not_match_like_pattern_list")
 _MODULE = "great_expectations.expectations.metrics.column_map_metrics.column_values_"
@@ -122,7 +124,7 @@ def _check_table(source: Any, request: Mapping[str, Any]) -> Iterator[dict[str, 
             yield {"table": table, "number": number, "invalid": _refusal(error)}
     if not made:
         return
-    batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("all").get_batch()
+    batch = source.add_table_asset(table, table_name=_quote(table)).add_batch_definition_whole_table("all").get_batch()
     shape: dict[str, Any] = {
         "result_format": "BASIC",
         "return_unexpected_index_query": bool(keys),
@@ -147,14 +149,15 @@ def _told(result: Any, batch: Any, table: str, keys: Sequence[str]) -> dict[str,
     """One result of Great Expectations as plain facts."""
     config, facts = result.expectation_config, result.result or {}
     raised = [part for part in _exceptions(result.exception_info) if part]
-    rows = config.type == _QUERY
-    failed = facts.get("observed_value") if rows else facts.get("unexpected_count")
+    query = config.type == _QUERY
+    counted = facts.get("observed_value" if query else "unexpected_count")
+    failed = counted if TYPES[config.type].rows else None
     told: dict[str, Any] = {
         "number": config.meta["number"],
         "success": bool(result.success),
         "checked": facts.get("element_count"),
         "failed": failed,
-        "observed": None if rows else facts.get("observed_value"),
+        "observed": None if query else facts.get("observed_value"),
         "exception": raised[0] if raised else None,
         "keys_query": None,
     }

@@ -12,6 +12,7 @@ from cdp_core.quality.spec import Expectation, Suite
 _MISSING = re.compile(r'The column "(.+?)" in BatchData does not exist')
 _SAFE = re.compile(r"(Binder|Catalog|Parser|Syntax) Error: ")
 _STATED = re.compile(r"^\w+ metrics cannot be computed on column of type \w+")
+_TYPED = ("expect_column_type_to_be", "expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list")
 _NUMBERED = ("mean", "median", "stdev", "sum", "proportion", "unique_value_count", "row_count", "column_count")
 
 
@@ -90,7 +91,7 @@ def _measure(value: Any, expectation: Expectation, success: bool) -> str:
     """A mean or a count may be shown; a minimum, a maximum or a list of values is some customer's own."""
     if isinstance(value, bool | int | float) and any(word in expectation.type for word in _NUMBERED):
         return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
-    if expectation.type in ("expect_column_type_to_be", "expect_column_values_to_be_of_type"):
+    if expectation.type in _TYPED:
         return f"type {value}"
     if expectation.type == "expect_column_to_exist":
         return "the column is there" if success else f"column {expectation.field!r} is not in the batch"

@@ -60,6 +60,10 @@ class Validator:
         suites = {table: suite for table, suite in suites.items() if suite.expectations}
         if not suites:
             return []
+        staged = set(staging.names())
+        for table in suites:
+            if table not in staged:
+                raise EngineError(f"table {table!r} is not staged", where="quality", choices=sorted(staged))
         self.start()
         keys, rows = {}, {}
         for table in suites:

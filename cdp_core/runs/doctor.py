@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -69,13 +70,14 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except CDPError as error:
         yield Finding("error", str(error))
-    except Exception as error:
-        yield Finding("error", f"a check failed: {type(error).__name__}", "this is a bug; CDP_DEBUG=1 shows more")
+    except Exception as error:  # noqa: BLE001
+        yield Finding("error", f"a check failed: {type(error).__name__}", "this is a bug")
 
 
 def _counts(config: Config) -> str:
     blocks = ("sources", "traits", "audiences", "destinations", "syncs")
-    return ", ".join(f"{len(getattr(config, block))} {block}" for block in blocks)
+    counts = {block: len(getattr(config, block)) for block in blocks}
+    return ", ".join(f"{n} {block[:-1] if n == 1 else block}" for block, n in counts.items())
 
 
 def _clock(config: Config) -> Iterator[Finding]:
@@ -117,10 +119,8 @@ def _not_writable(folder: Path) -> str | None:
     except OSError as error:
         return (error.strerror or type(error).__name__).lower()
     finally:
-        try:
+        with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
-        except OSError:
-            pass
     return None
 
 
@@ -136,7 +136,9 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 def _lock(lake: Path) -> Iterator[Finding]:
     if is_held(lake):
-        yield Finding("warn", f"a run is going on ({describe(lake / 'run.holder.json')})", "wait for it before the next")
+        yield Finding(
+            "warn", f"a run is going on ({describe(lake / 'run.holder.json')})", "wait for it before the next"
+        )
 
 
 def _left_overs(lake: Path) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +48,7 @@ def destinations(root: Path, config: Config) -> Iterator[Finding]:
 
 
 def _files(root: Path, what: str, where: str, pattern: str) -> Finding:
-    found = _matching(root, Path(os.path.expanduser(pattern)))
+    found = _matching(root, Path(pattern).expanduser())
     if not found:
         return Finding("error", f"{where}: {what}: no file {pattern}", "correct the path, or put the file there")
     for path in found:
@@ -70,7 +69,9 @@ def _matching(root: Path, pattern: Path) -> list[Path]:
     relative = pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern
     if (base / relative).is_file():
         return [base / relative]
-    return sorted(path for path in base.glob(str(relative)) if path.is_file()) if set("*?[") & set(str(relative)) else []
+    return (
+        sorted(path for path in base.glob(str(relative)) if path.is_file()) if set("*?[") & set(str(relative)) else []
+    )
 
 
 def _database(root: Path, what: str, where: str, text: str) -> Finding:

@@ -1,18 +1,18 @@
-"""The doctor's look at Python, packages and DuckDB's extensions."""
+"""The doctor's look at Python, the packages and the engine."""
 
 from __future__ import annotations
 
-import importlib.util
-import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from cdp_core.engine import EngineSpec, open_engine
+from cdp_core.errors import EngineError
 from cdp_core.runs.doctor import Finding
 
 _DISTRIBUTION = "cdp-workbench"
-_EXTENSIONS = ("ducklake", "sqlite_scanner")
 _OLDEST = (3, 11)
 
 
@@ -27,11 +27,13 @@ def versions() -> Iterator[Finding]:
     yield from wrong
     if not wrong:
         yield Finding("ok", "packages: " + ", ".join(f"{name} {metadata.version(name)}" for name in _shown()))
-    yield from _extensions()
+    yield from _engine()
 
 
 def _shown() -> list[str]:
-    return [name for name in ("duckdb", "ibis-framework", "polars", "great-expectations", "streamlit") if _version(name)]
+    return [
+        name for name in ("duckdb", "ibis-framework", "polars", "great-expectations", "streamlit") if _version(name)
+    ]
 
 
 def _packages() -> Iterator[Finding]:
@@ -65,24 +67,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _extensions() -> Iterator[Finding]:
-    """Each extension of the lake is loaded for real, in a database of its own."""
-    import duckdb
-
-    for name in _EXTENSIONS:
+def _engine() -> Iterator[Finding]:
+    """A lake is opened for real, in a folder of its own, which needs both of DuckDB's extensions."""
+    with tempfile.TemporaryDirectory(prefix="cdp-doctor-") as folder:
         try:
-            with duckdb.connect() as connection:
-                connection.execute(f"LOAD '{_wheel_file(name)}'" if _wheel_file(name) else f"LOAD {name}")
-            yield Finding("ok", f"DuckDB's extension {name} loads")
-        except duckdb.Error as error:
-            first = re.sub(r"\s+", " ", str(error).splitlines()[0])
-            hint = f"install the package duckdb-extension-{name.replace('_', '-')}"
-            yield Finding("error", f"DuckDB's extension {name} does not load: {first}", hint)
-
-
-def _wheel_file(name: str) -> str | None:
-    found = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if found is None or not found.origin:
-        return None
-    file = next(Path(found.origin).parent.rglob("*.duckdb_extension"), None)
-    return None if file is None else str(file).replace("'", "''")
+            open_engine(Path(folder), EngineSpec.model_validate({})).close()
+        except EngineError as error:
+            yield Finding("error", error.what, error.hint)
+        else:
+            yield Finding("ok", "DuckDB and its extensions: a lake can be opened")

@@ -29,7 +29,9 @@ def scaffold(folder: Path) -> Path:
         _write(target)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise UsageError(f"the folder cannot be written: {reason}", where=str(folder), hint="check its rights") from None
+        raise UsageError(
+            f"the folder cannot be written: {reason}", where=str(folder), hint="check its rights"
+        ) from None
     return target
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,12 +11,14 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from cdp_core.sources.base import REJECT_SCHEMA, SourceBatch, SourceContext
+from cdp_core.sources.names import tidy
 from cdp_core.sources.parts import find_files, fresh_parts
 from cdp_core.sources.text import BrokenFile
 
 Format = Literal["csv", "tsv", "json", "ndjson", "parquet", "excel"]
 SUFFIXES: dict[str, Format] = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson",
+    ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel", ".ods": "excel",
 }  # fmt: skip
 SLICE_ROWS = 200_000
@@ -56,12 +58,13 @@ class FileSource:
 
     def _batches(self, path: Path, part: str, fingerprint: str, modified: datetime) -> Iterator[SourceBatch]:
         try:
+            nothing = pl.DataFrame(schema=REJECT_SCHEMA)
             kind = self.options.format or self._format(path)
             for rows, rejects, kinds in self._pieces(path, kind):
                 yield SourceBatch(
                     part=part, fingerprint=fingerprint, modified=modified, rows=rows, kinds=kinds,
                     untyped=kind in ("csv", "tsv", "json", "ndjson"),
-                    rejects=rejects.select(list(REJECT_SCHEMA)) if rejects.width else pl.DataFrame(schema=REJECT_SCHEMA),
+                    rejects=rejects.select(list(REJECT_SCHEMA)) if rejects.width else nothing,
                 )  # fmt: skip
         except BrokenFile as error:
             raise self.context.fail(f"{part} is damaged: {error}", hint="replace the file") from None
@@ -107,7 +110,8 @@ def _parquet(path: Path) -> Iterator[Piece]:
         with pq.ParquetFile(path) as file:
             done = 0
             for batch in file.iter_batches(batch_size=SLICE_ROWS):
-                rows: Any = pl.from_arrow(pa.Table.from_batches([batch]))
+                names = tidy(batch.schema.names)
+                rows: Any = pl.from_arrow(pa.Table.from_batches([batch]).rename_columns(names))
                 yield rows.with_row_index("_line", offset=done + 1).cast({"_line": pl.Int64}), pl.DataFrame(), {}
                 done += rows.height
     except pa.ArrowInvalid as error:
@@ -117,7 +121,3 @@ def _parquet(path: Path) -> Iterator[Piece]:
 def _first_line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]
-
-
-def utc_of(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None, microsecond=0)

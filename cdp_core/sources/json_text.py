@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ def values(path: Path, encoding: str | None = None) -> Iterator[pl.DataFrame]:
 
 
 def _is_array(path: Path, encoding: str | None) -> bool:
-    for block in pieces(path, encoding, size=4096):
+    for block in pieces(path, encoding, size=4096, legacy=False):
         if start := block.lstrip():
             return start.startswith(b"[")
     return False
@@ -39,7 +39,7 @@ def _is_array(path: Path, encoding: str | None) -> bool:
 def _elements(path: Path, encoding: str | None) -> Iterator[pl.DataFrame]:
     """Cut an array at the commas of its first level; the elements may be damaged, they are not parsed here."""
     carry, line, opened = b"", 1, False
-    stream = pieces(path, encoding)
+    stream = pieces(path, encoding, legacy=False)
     block = next(stream, None)
     while block is not None:
         following = next(stream, None)
@@ -84,7 +84,8 @@ def _cut(data: np.ndarray, *, final: bool) -> tuple[np.ndarray, np.ndarray, int]
     return starts[:-1], cuts, int(cuts[-1]) + 1 if len(cuts) else 0
 
 
-def _outside_strings(data: np.ndarray):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _outside_strings(data: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A test for byte positions: outside JSON strings? An odd run of backslashes escapes a quote."""
     quotes = np.flatnonzero(data == 34)
     slashes = data == 92
     suspects = quotes[(quotes > 0) & slashes[quotes - 1]]

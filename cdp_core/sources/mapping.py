@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,8 @@ import polars as pl
 from cdp_core.engine import json_lines
 from cdp_core.errors import SpecError
 from cdp_core.sources.base import LINE
-from cdp_core.sources.spec import EVENT_IDENTIFIERS, ColumnValue, ConstantValue, MapSpec
-from cdp_core.sources.times import time_columns
+from cdp_core.sources.declared import Fault, Target, cast, declared, targets
+from cdp_core.sources.spec import EVENT_IDENTIFIERS, MapSpec
 from cdp_core.sources.values import as_text, json_object, kind_of, member, quoted
 
 if TYPE_CHECKING:
@@ -25,48 +24,12 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One trait or property: where it comes from and its type (None: the column's own)."""
-
-    name: str
-    column: str | None
-    kind: str | None = None
-    format: str | None = None
-    value: object = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mapped:
-    """Events (columns of tables.EVENTS without run_id) beside `_rule`, `_field`, `_said`: null where a row is sound."""
-
-    frame: pl.DataFrame
-
-
 def check_columns(source: str, spec: MapSpec, columns: list[str]) -> None:
     """Raises SpecError when the mapping names a column that is not there."""
     for column, place in spec.used().items():
         if column not in columns:
             error = SpecError.unknown("column", column, columns, where=f"sources.{source}.{place}")
             raise error
-
-
-def targets(spec: MapSpec, columns: list[str]) -> dict[str, list[Target]]:
-    """Traits and properties of a mapping; without any, every column that is not otherwise used."""
-    if spec.traits is None and spec.properties is None:
-        used = spec.used()
-        bucket = "traits" if spec.type in ("identify", "group") else "properties"
-        taken = [Target(name=c, column=c) for c in columns if c not in used and c != LINE]
-        return {"traits": [], "properties": [], bucket: taken}
-    return {
-        bucket: [_target(n, v) for n, v in (getattr(spec, bucket) or {}).items()] for bucket in ("traits", "properties")
-    }
-
-
-def _target(name: str, value: ColumnValue | ConstantValue) -> Target:
-    if isinstance(value, ConstantValue):
-        return Target(name=name, column=None, value=value.value)
-    return Target(name=name, column=value.column, kind=value.type, format=value.format)
 
 
 def map_rows(
@@ -81,100 +44,23 @@ def map_rows(
     columns = [c for c in rows.columns if c != LINE]
     check_columns(source, spec, columns)
     buckets = targets(spec, columns)
-    typed, faults = _declared(rows, spec, buckets, staging)
+    typed, faults = declared(rows, spec, buckets, staging)
     frame = rows.hstack(typed) if typed.width else rows
-    schema = dict(rows.schema)
-    frame = frame.with_columns(_events(spec, buckets, kinds, schema, frame, at, source))
-    hashes = json_lines.md5(staging, rows.select(_hashed(spec, buckets, schema)))
-    frame = frame.with_columns(_ids(spec, hashes, schema))
-    faults += _missing(spec, schema)
-    verdict = [pl.when(bad).then(pl.lit(text)) for bad, _, _, text in faults]
-    first = {"_rule": 1, "_field": 2}
-    return frame.with_columns(
-        *(
-            pl.coalesce([pl.when(f[0]).then(pl.lit(f[position], pl.String)) for f in faults]).alias(name)
-            for name, position in first.items()
-        ),
-        pl.concat_str(verdict, separator="; ", ignore_nulls=True).alias("_said"),
+    hashes = json_lines.md5(staging, rows.select(_hashed(spec, buckets, rows.schema)))
+    faults += _missing(spec, rows.schema)
+    said = [pl.when(fault.found).then(pl.lit(fault.said)) for fault in faults]
+    return frame.select(
+        *_events(spec, buckets, kinds, rows.schema, frame.schema, at, source),
+        *_ids(spec, hashes, rows.schema),
+        pl.coalesce(pl.when(fault.found).then(pl.lit(fault.rule)) for fault in faults).alias("_rule"),
+        pl.coalesce(pl.when(fault.found).then(pl.lit(fault.field)) for fault in faults).alias("_field"),
+        pl.concat_str(said, separator="; ", ignore_nulls=True).alias("_said"),
     ).select(*EVENT_COLUMNS, "_rule", "_field", "_said")
-
-
-Fault = tuple[pl.Expr, str, str, str]
-
-
-def _declared(
-    rows: pl.DataFrame, spec: MapSpec, buckets: Mapping[str, list[Target]], staging: Staging
-) -> tuple[pl.DataFrame, list[Fault]]:
-    """Columns of declared types (named `_bucket.name`) and times (`_time`, …), and where a value does not fit."""
-    faults: list[Fault] = []
-    times: dict[str, tuple[str, str | None]] = {}
-    for name in ("time", "received_at", "sent_at"):
-        if column := getattr(spec, name):
-            times[f"_{name}"] = (column, spec.time_format if name == "time" else None)
-            said = (
-                f"column {column!r} holds no time" if name != "time" else f"column {column!r} is blank or holds no time"
-            )
-            given = pl.col(column).is_not_null() if name != "time" else pl.lit(True)
-            faults.append((given & pl.col(f"_{name}").is_null(), "map.time", column, said))
-    casts: list[pl.Expr] = []
-    texts: dict[str, str] = {}
-    for bucket, wanted in buckets.items():
-        for target in wanted:
-            if target.kind is None or target.column is None:
-                continue
-            name, column, dtype = f"_{bucket}.{target.name}", target.column, rows.schema[target.column]
-            rule = "map.time" if target.kind in ("date", "datetime") else "map.type"
-            said = f"column {column!r} holds a value that is no {target.kind}"
-            faults.append((pl.col(column).is_not_null() & pl.col(name).is_null(), rule, column, said))
-            if target.kind in ("date", "datetime"):
-                times[name] = (column, target.format)
-            elif target.kind == "json" and dtype == pl.String:
-                texts[name] = column
-            else:
-                casts.append(_cast(pl.col(column), dtype, target.kind).alias(name))
-    found = time_columns(rows, times, spec.timezone, staging)
-    for bucket, wanted in buckets.items():
-        dates = [f"_{bucket}.{t.name}" for t in wanted if t.kind == "date"]
-        found = found.with_columns(pl.col(d).dt.date() for d in dates if d in found.columns)
-    if texts:
-        source = rows.select(pl.col(c).alias(n) for n, c in texts.items())
-        sound = json_lines.valid(staging, source)
-        found = found.hstack(
-            [
-                source[n].zip_with(
-                    sound[n].fill_null(False), pl.Series([None], dtype=pl.String).new_from_index(0, rows.height)
-                )
-                for n in texts
-            ]
-        )
-    return found.hstack(rows.select(casts)) if casts else found, faults
-
-
-def _cast(column: pl.Expr, dtype: pl.DataType, kind: str) -> pl.Expr:
-    """Exact or null: nothing is rounded and nothing guessed."""
-    text = as_text(column, dtype).str.strip_chars()
-    if kind == "string":
-        return as_text(column, dtype)
-    if kind == "integer":
-        plain = text.str.replace(r"\.0+$", "")
-        return pl.when(plain.str.contains(r"^[+-]?[0-9]+$")).then(
-            plain.str.replace(r"^\+", "").cast(pl.Int64, strict=False)
-        )
-    if kind == "number":
-        number = text.cast(pl.Float64, strict=False)
-        return pl.when(number.is_finite() & text.str.contains("[0-9]")).then(number)
-    if kind == "boolean":
-        yes, no = (
-            text.str.to_lowercase().is_in(words)
-            for words in (["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"])
-        )
-        return pl.when(yes).then(True).when(no).then(False)
-    return text
 
 
 def _events(
     spec: MapSpec, buckets: Mapping[str, list[Target]], kinds: Mapping[str, str], schema: Mapping[str, pl.DataType],
-    frame: pl.DataFrame, at: datetime, source: str,
+    typed: Mapping[str, pl.DataType], at: datetime, source: str,
 ) -> list[pl.Expr]:  # fmt: skip
     def text(column: str | None) -> pl.Expr:
         return as_text(pl.col(column), schema[column]).str.strip_chars() if column else pl.lit(None, pl.String)
@@ -192,16 +78,13 @@ def _events(
         time.alias("original_timestamp"),
         sent.alias("sent_at"),
         received.alias("received_at"),
-        *(
-            json_object([_member(bucket, t, kinds, frame.schema) for t in wanted]).alias(bucket)
-            for bucket, wanted in buckets.items()
-        ),
+        *(json_object([_member(t, kinds, typed) for t in wanted]).alias(bucket) for bucket, wanted in buckets.items()),
         _context(spec, schema).alias("context"),
         (text(spec.record) if spec.record else _joined(spec, schema)).alias("record_id"),
     ]
 
 
-def _member(bucket: str, target: Target, kinds: Mapping[str, str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
+def _member(target: Target, kinds: Mapping[str, str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
     if target.column is None:
         import json
 
@@ -209,8 +92,7 @@ def _member(bucket: str, target: Target, kinds: Mapping[str, str], schema: Mappi
             f"{quoted(target.name)}:{json.dumps(target.value)}" if target.value is not None else None, pl.String
         )
     if target.kind is not None:
-        name = f"_{bucket}.{target.name}"
-        return member(target.name, pl.col(name), target.kind, schema[name])
+        return member(target.name, pl.col(target.typed), target.kind, schema[target.typed])
     dtype = schema[target.column]
     kind = kinds.get(target.column) or kind_of(dtype)
     column = pl.col(target.column)
@@ -230,14 +112,14 @@ def _context(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> pl.Expr:
                     pl.lit("{"), value, pl.lit(f',"type":{quoted(name)},"collection":"users","encoding":"none"}}')
                 )
             )
-    parts = []
+    parts: list[pl.Expr] = []
     if ids:
         inner = pl.concat_str(ids, separator=",", ignore_nulls=True)
         parts.append(pl.when(inner != "").then(pl.concat_str(pl.lit('"externalIds":['), inner, pl.lit("]"))))
     if spec.consent:
         inner = json_object(
             [
-                member(category, _cast(pl.col(column), schema[column], "boolean"), "boolean", pl.Boolean())
+                member(category, cast(pl.col(column), schema[column], "boolean"), "boolean", pl.Boolean())
                 for category, column in spec.consent.items()
             ]
         )
@@ -298,13 +180,15 @@ def _ids(spec: MapSpec, hashes: pl.DataFrame, schema: Mapping[str, pl.DataType])
 
 
 def _missing(spec: MapSpec, schema: Mapping[str, pl.DataType]) -> list[Fault]:
-    faults: list[Fault] = []
+    faults = []
+    texts = [column for column, kind in schema.items() if kind == pl.String]
+    if texts:
+        zero = pl.any_horizontal(pl.col(c).str.contains("\x00", literal=True) for c in texts).fill_null(False)
+        faults.append(Fault(zero, "parse.nul_bytes", "", "the row holds NUL characters"))
     if spec.key:
         blank = pl.all_horizontal(pl.col(c).is_null() for c in spec.key)
-        faults.append((blank, "map.key", ",".join(spec.key), f"the key ({', '.join(spec.key)}) is blank"))
-    if spec.identifiers:
-        none = pl.all_horizontal(pl.col(c).is_null() for c in spec.identifiers.values())
-    else:
-        none = pl.lit(True)
-    faults.append((none, "spec.no_identifier", ",".join(spec.identifiers.values()), "the row has no identifier"))
+        faults.append(Fault(blank, "map.key", ",".join(spec.key), f"the key ({', '.join(spec.key)}) is blank"))
+    columns = list(spec.identifiers.values())
+    none = pl.all_horizontal(pl.col(c).is_null() for c in columns) if columns else pl.lit(True)
+    faults.append(Fault(none, "spec.no_identifier", ",".join(columns), "the row has no identifier"))
     return faults

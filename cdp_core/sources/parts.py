@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ Read = Callable[[Path, str, str, datetime], Iterator[SourceBatch]]
 
 def find_files(context: SourceContext, pattern: str) -> list[Path]:
     """The files that a path or pattern names, sorted. Raises SourceError, with the nearest file, when there is none."""
-    path = Path(os.path.expanduser(pattern))
+    path = Path(pattern).expanduser()
     base = Path(path.anchor) if path.is_absolute() else context.root
     relative = path.relative_to(path.anchor) if path.is_absolute() else path
     full = base / relative

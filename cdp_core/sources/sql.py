@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import quote
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -79,67 +82,68 @@ class SqlSource:
         try:
             url = sa.make_url(self.options.url)
         except sa.exc.ArgumentError:
-            raise SpecError("option 'url' is no SQLAlchemy URL", where=f"sources.{self.context.name}",
-                            hint="such as postgresql+psycopg://user@host/database or sqlite:///file.db") from None  # fmt: skip
+            raise SpecError(
+                "option 'url' is no SQLAlchemy URL",
+                where=f"sources.{self.context.name}",
+                hint="such as postgresql+psycopg://user@host/database or sqlite:///file.db",
+            ) from None
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
             from cdp_core.sources.parts import find_files
 
             file = find_files(self.context, url.database)[0]
-            return sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true"), file
+            return sa.create_engine("sqlite://", creator=lambda: _sqlite(file), poolclass=sa.NullPool), file
         try:
             return sa.create_engine(url, connect_args=_patience(url)), None
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise self._failure(error) from None
 
     def _chunks(self, connection: sa.Connection, since: str | None, fingerprint: str) -> Iterator[SourceBatch]:
-        import sqlalchemy as sa
-
-        statement, bound = self._statement(connection, since)
+        statement, bound, newest = self._statement(connection, since)
         streaming = connection.execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS)
         result = streaming.execute(statement, bound)
         names = tidy(result.keys())
-        self._check_cursor(names)
-        cursor, number = since, 1
+        number = 1
         for rows in result.partitions(CHUNK_ROWS):
-            frame = _frame(names, rows).with_columns(
-                pl.int_range(number, number + len(rows), dtype=pl.Int64).alias(LINE)
-            )
-            cursor = _newest(frame, self.options.cursor, cursor)
-            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=cursor, rows=frame)
+            lines = pl.int_range(number, number + len(rows), dtype=pl.Int64).alias(LINE)
+            frame = _frame(names, rows).with_columns(lines)
+            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=newest, rows=frame)
             number += len(rows)
         if number == 1:
-            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=cursor, rows=pl.DataFrame())
-        del sa
+            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=newest, rows=pl.DataFrame())
 
-    def _statement(self, connection: sa.Connection, since: str | None) -> tuple[sa.Executable, dict[str, Any]]:
-        """The query, cut at the cursor: `>=` reads the last rows again, because more may have come with their value."""
+    def _statement(
+        self, connection: sa.Connection, since: str | None
+    ) -> tuple[sa.Executable, dict[str, Any], str | None]:
+        """The query, what is bound in it, and the newest cursor value.
+
+        `>=` reads the last rows again, because more may have come with their value. The newest value is asked for
+        before the rows: one that comes in between is then read twice, not never.
+        """
         import sqlalchemy as sa
 
-        quote = connection.dialect.identifier_preparer.quote
-        if self.options.query:
-            query = self.options.query.strip().rstrip(";")
-            inner, text = f"({query}) AS rows_of_query", sa.text(query.replace(":", r"\:"))
-        else:
-            inner = ".".join(quote(part) for part in (self.options.table or "").split("."))
-            text = sa.text(f"SELECT * FROM {inner}")
-        if not (self.options.cursor and since is not None):
-            return text, {}
-        column = quote(self.options.cursor)
-        kind = self._cursor_type(connection, inner, column)
-        cut = sa.text(f"SELECT * FROM {inner.replace(':', chr(92) + ':')} WHERE {column} >= :since OR {column} IS NULL")
-        return cut, {"since": _as(since, kind)}
-
-    def _cursor_type(self, connection: sa.Connection, inner: str, column: str) -> type:
-        import sqlalchemy as sa
-
-        sample = sa.text(f"SELECT max({column}) FROM {inner.replace(':', chr(92) + ':')}")
-        return type(connection.execute(sample).scalar())
-
-    def _check_cursor(self, names: Sequence[str]) -> None:
-        if self.options.cursor and self.options.cursor not in names:
+        named = connection.dialect.identifier_preparer.quote
+        text, inner = self._inner(named)
+        if not self.options.cursor:
+            return sa.text(text), {}, None
+        empty = connection.execute(sa.text(f"SELECT * FROM {inner} WHERE 1 = 0"))
+        if self.options.cursor not in (names := list(empty.keys())):
             raise SpecError.unknown("column", self.options.cursor, names, where=f"sources.{self.context.name}.cursor")
+        column = named(self.options.cursor)
+        newest = connection.execute(sa.text(f"SELECT max({column}) FROM {inner}")).scalar()
+        if newest is None or since is None:
+            return sa.text(text), {}, _kept(newest)
+        cut = sa.text(f"SELECT * FROM {inner} WHERE {column} >= :since OR {column} IS NULL")
+        return cut, {"since": _like(since, newest)}, _kept(newest)
+
+    def _inner(self, named: Callable[[str], str]) -> tuple[str, str]:
+        """The statement, and it as a table to select from; a colon in it is a colon, not a parameter."""
+        if self.options.query:
+            query = self.options.query.strip().rstrip(";").replace(":", r"\:")
+            return query, f"({query}) AS rows_of_query"
+        table = ".".join(named(part) for part in (self.options.table or "").split(".")).replace(":", r"\:")
+        return f"SELECT * FROM {table}", table
 
     def _failure(self, error: BaseException) -> Exception:
         """One line, without the password that a driver may have put into its message."""
@@ -178,22 +182,22 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
 
         return pl.Series(name, [None if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in values])
     if kinds == {datetime}:
-        return pl.Series(name, [_naive(v) for v in values], dtype=pl.Datetime("us"))
+        return pl.Series(name, [None if v is None else _naive(v) for v in values], dtype=pl.Datetime("us"))
     simple = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String, bytes: pl.Binary}
     try:
         if len(kinds) == 1 and (dtype := simple.get(next(iter(kinds)))):
             return pl.Series(name, values, dtype=dtype)
         if kinds == {int, float}:
             return pl.Series(name, values, dtype=pl.Float64, strict=False)
-        if all(kind.__name__ == "date" for kind in kinds):
+        if kinds == {date}:
             return pl.Series(name, values, dtype=pl.Date)
     except (OverflowError, TypeError, pl.exceptions.PolarsError):
         pass
     return pl.Series(name, [None if v is None else _spelled(v) for v in values], dtype=pl.String)
 
 
-def _naive(value: datetime | None) -> datetime | None:
-    return value.astimezone(UTC).replace(tzinfo=None) if value is not None and value.tzinfo else value
+def _naive(value: datetime) -> datetime:
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
 def _spelled(value: Any) -> str:
@@ -202,24 +206,26 @@ def _spelled(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _newest(frame: pl.DataFrame, column: str | None, before: str | None) -> str | None:
-    if column is None or frame[column].null_count() == frame.height:
-        return before
-    newest = frame[column].max()
-    text = newest.isoformat(sep=" ") if isinstance(newest, datetime) else str(newest)
-    if before is None:
-        return text
-    if frame[column].dtype.is_numeric():
-        return str(max(newest, type(newest)(before)))  # type: ignore[type-var, call-arg, arg-type]
-    return max(text, before)
+def _kept(value: Any) -> str | None:
+    """A cursor value as text, times in UTC."""
+    if value is None:
+        return None
+    return _naive(value).isoformat(sep=" ") if isinstance(value, datetime) else str(value)
 
 
-def _as(text: str, kind: type) -> Any:
-    """The cursor's kept text as a value that the database compares rightly."""
-    if kind in (int, float):
-        return kind(text)
-    if kind is datetime:
-        return datetime.fromisoformat(text)
-    if kind.__name__ == "date":
-        return datetime.fromisoformat(text).date()
-    return text
+def _like(text: str, sample: Any) -> Any:
+    """The kept text of a cursor as a value of the sample's type, so that the database compares it rightly."""
+    if isinstance(sample, datetime):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC if sample.tzinfo else None)
+    if isinstance(sample, date):
+        return date.fromisoformat(text[:10])
+    return type(sample)(text) if isinstance(sample, (int, float, Decimal)) else text
+
+
+def _sqlite(file: Path) -> Any:
+    """A read-only connection; text that is no UTF-8 does not end the load."""
+    import sqlite3
+
+    connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)
+    connection.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
+    return connection

@@ -74,7 +74,8 @@ def _stage(
     started = time.perf_counter()
     now = now.replace(tzinfo=None)
     context = SourceContext(name=name, root=root, staging=staging, mapping=_fingerprint(spec))
-    source = plugins.load(plugins.SOURCES, spec.type)(check_source(name, spec), context)
+    options = check_source(name, spec)
+    source = plugins.load(plugins.SOURCES, spec.type)(options, context)
     own = state.filter(pl.col("source") == name).select(list(STATE_SCHEMA))
     loader = _Loader(name, spec, staging, source.gives, now, columns.filter(pl.col("source") == name), fresh=full)
     for batch in source.read(own.clear() if full else own):
@@ -194,7 +195,7 @@ class _Loader:
         for part, facts in self.parts.items():
             kept = old.get(part, {}).get("rows") if not facts["rows"] else facts["rows"]
             rows.append({"source": self.name, "part": part, **facts, "rows": kept or 0, "loaded_at": self.now})
-        schema = {"source": pl.String, **STATE_SCHEMA, "loaded_at": pl.Datetime("us")}
+        schema = pl.Schema([("source", pl.String()), *STATE_SCHEMA.items(), ("loaded_at", pl.Datetime("us"))])
         return pl.DataFrame(rows, schema=schema)
 
     def new_columns(self) -> pl.DataFrame:
@@ -203,7 +204,9 @@ class _Loader:
             for c, k in self.kinds.items()
             if self.before.get(c) != k
         ]
-        schema = {"source": pl.String, "column": pl.String, "type": pl.String, "first_seen": pl.Datetime("us")}
+        schema = pl.Schema(
+            [*((c, pl.String()) for c in ("source", "column", "type")), ("first_seen", pl.Datetime("us"))]
+        )
         return pl.DataFrame(rows, schema=schema)
 
 

@@ -123,7 +123,8 @@ def _fields(data: Array, starts: Array, ends: Array, quotes: Array, delimiter: i
     begins = (own == starts[holder]) | np.isin(previous, (delimiter, QUOTE))
     finishes = np.isin(following, (delimiter, QUOTE, NEWLINE, RETURN))
     wrong = np.where(closing == 1, ~finishes, ~begins)
-    irregular = np.bincount(holder[wrong], minlength=count) > 0
+    unclosed = np.bincount(holder, minlength=count) % 2 == 1
+    irregular = unclosed | (np.bincount(holder[wrong], minlength=count) > 0)
     return fields, irregular
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,25 +39,29 @@ class BrokenFile(Exception):
     """The bytes cannot be read: a truncated or damaged gzip stream."""
 
 
-def pieces(path: Path, encoding: str | None = None, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+def pieces(
+    path: Path, encoding: str | None = None, size: int | None = None, *, legacy: bool = True
+) -> Iterator[bytes]:
     """The file as UTF-8 without byte order mark, in pieces that end with a line (a long line alone may be cut).
 
     A byte that is no UTF-8 in a file that is UTF-8 becomes `BAD` and its hexadecimal form. Without `encoding`:
-    byte order mark, the zero bytes of UTF-16, valid UTF-8, and otherwise cp1252.
+    byte order mark, the zero bytes of UTF-16, valid UTF-8, and otherwise cp1252 (not with `legacy` off).
     Raises BrokenFile.
     """
+    size = size or CHUNK_BYTES
     with _opened(path) as file:
-        head = file.read(size)
+        blocks = _blocks(file, size)
+        head = next(blocks, b"")
         encoding, skip = _detect_wide(head) if encoding is None else (encoding.lower(), 0)
         if encoding in ("utf-16", "utf16"):
             encoding, skip = _detect_wide(head)[0] or "utf-16-le", _detect_wide(head)[1]
         if encoding in ("utf-8", "utf8") and head.startswith(codecs.BOM_UTF8):
             skip = 3
-        raw = _rest(file, head[skip:], size)
+        raw = itertools.chain([head[skip:]], blocks)
         if encoding and encoding.replace("_", "-").startswith(("utf-16", "utf-32")):
             raw = (text.encode() for text in _decoded(raw, encoding))
             encoding = "utf-8"
-        yield from _narrow(_whole_lines(raw), encoding)
+        yield from _narrow(_whole_lines(raw), encoding or (None if legacy else "utf-8"))
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -65,8 +70,7 @@ def _opened(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
 
 
-def _rest(file: IO[bytes], head: bytes, size: int) -> Iterator[bytes]:
-    yield head
+def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
     try:
         while block := file.read(size):
             yield block
@@ -94,7 +98,7 @@ def _detect_wide(head: bytes) -> tuple[str | None, int]:
 
 def _decoded(raw: Iterator[bytes], encoding: str) -> Iterator[str]:
     try:
-        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        decoder = codecs.getincrementaldecoder(encoding)(errors="cdp_mark")
     except LookupError:
         raise BrokenFile(f"unknown encoding {encoding!r}") from None
     for block in raw:
@@ -164,9 +168,9 @@ def spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pl.Series:
 
 
 def lines(path: Path, encoding: str | None = None) -> Iterator[pl.DataFrame]:
-    """Lines that are not blank, without white space around them, as frames of `_line` (from 1) and `_text`."""
+    """Lines of NDJSON that are not blank, without white space around them: frames of `_line` (from 1) and `_text`."""
     number = 1
-    for block in pieces(path, encoding):
+    for block in pieces(path, encoding, legacy=False):
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
         if not block.endswith(b"\n"):
             ends = np.append(ends, len(block))

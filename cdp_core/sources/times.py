@@ -22,7 +22,8 @@ def time_columns(
     """Columns of naive UTC times; null where a value is no time.
 
     `wanted` maps a new name to a column and its format (None: ISO 8601 or the column's own type). Times without a
-    zone are read in `timezone`: a time that a clock change repeats is its first instant, one that it leaves out is none.
+    zone are read in `timezone`: a time that a clock change repeats is its first
+    instant, one that it leaves out is none.
     """
     if not wanted:
         return pl.DataFrame()

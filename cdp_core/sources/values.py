@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 ORDER = ("null", "boolean", "integer", "number", "date", "datetime", "json", "string")
 INTEGER = r"^(?:0|-?[1-9][0-9]{0,14})$"
-NUMBER = r"^-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?$"
+NUMBER = r"^-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?$"
 BOOLEAN = r"^(?:true|false|True|False|TRUE|FALSE)$"
 
 
@@ -66,7 +66,8 @@ def _plain(name: str, kind: pl.DataType) -> pl.Expr:
 
 
 def inferred(texts: pl.DataFrame) -> dict[str, str]:
-    """The narrowest type that fits every value of columns of text; a leading zero or a 16th digit means text.
+    """The narrowest type that fits every value of columns of text; a leading zero, an exponent or a 16th
+    digit means text.
 
     >>> inferred(pl.DataFrame({"a": ["1", None], "b": ["007", "8"], "c": ["1.5", "2"], "d": ["true", None]}))
     {'a': 'integer', 'b': 'string', 'c': 'number', 'd': 'boolean'}
@@ -124,18 +125,16 @@ def member(name: str, column: pl.Expr, kind: str, dtype: pl.DataType) -> pl.Expr
     ['"k":"say \\\\"x\\\\""', None]
     """
     text = as_text(column, dtype)
-    key = quoted(name) + ":"
+    value: pl.Expr = text
     if kind in ("string", "date", "datetime"):
         encoded = pl.struct(text.alias("v")).struct.json_encode().str.slice(5).str.head(-1)
         value = pl.when(text.is_not_null()).then(encoded)
     elif kind == "boolean":
         value = text.str.to_lowercase()
-    else:
-        value = text
-    return pl.concat_str(pl.lit(key), value).alias(name)
+    return pl.concat_str(pl.lit(quoted(name) + ":"), value).alias(name)
 
 
-def json_object(members: Mapping[str, pl.Expr] | list[pl.Expr]) -> pl.Expr:
+def json_object(members: Mapping[str, pl.Expr] | Sequence[pl.Expr]) -> pl.Expr:
     """A JSON object of the members that are not null; null when none is left."""
     parts = list(members.values()) if isinstance(members, Mapping) else members
     if not parts:

@@ -1,4 +1,4 @@
-"""For authors of plug-ins: what a destination must keep, as tests, and a destination that fails on demand. Needs pytest."""
+"""For authors of plug-ins: what a destination must keep, as tests, and one that fails on demand. Needs pytest."""
 
 from cdp_core.testing.contract import DestinationContract
 from cdp_core.testing.flaky import FlakyDestination

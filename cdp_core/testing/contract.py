@@ -31,6 +31,7 @@ from cdp_core.engine import Engine, EngineSpec, open_engine
 NOW = datetime(1998, 7, 1)
 CANARY = "canary-7f3a"
 MAPPING = {"id": "profile_id", "name": "name", "visits": "visits", "seen_at": "seen_at"}
+SCHEMA = pl.Schema({"profile_id": pl.String(), "name": pl.String(), "visits": pl.Int64(), "seen_at": pl.Datetime("us")})
 Row = dict[str, Any]
 
 
@@ -57,7 +58,7 @@ class DestinationContract:
 
     @pytest.fixture
     def lake(self, tmp_path: Path) -> Iterator[Engine]:
-        engine = open_engine(tmp_path, EngineSpec())
+        engine = open_engine(tmp_path, EngineSpec.model_validate({}))
         engine.ensure_tables()
         yield engine
         engine.close()
@@ -79,8 +80,7 @@ class DestinationContract:
         )
 
     def plan(self, lake: Engine, destination: Destination, people: list[Row], mode: str = "mirror") -> SyncPlan:
-        schema = {"profile_id": pl.String, "name": pl.String, "visits": pl.Int64, "seen_at": pl.Datetime("us")}
-        model = lake.frame(pl.DataFrame(people, schema=schema))
+        model = lake.frame(pl.DataFrame(people, schema=SCHEMA))
         ledger = lake.table("sync_ledger")
         return plan_sync(lake, "s", self.sync(mode), model=model, ledger=ledger, destination=destination)
 

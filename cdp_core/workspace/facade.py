@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
-from cdp_core.workspace.handles import Audience, Sync
+from cdp_core.workspace.handles import Audience, Schedule, Sync
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -218,6 +218,10 @@ class Workspace:
         """Syncs with their destination and ledger counts."""
         return listings.syncs(self.engine, self.config)
 
+    def schedule(self) -> Schedule:
+        """What runs by itself, and when."""
+        return Schedule(self)
+
     def sources(self) -> pl.DataFrame:
         """Sources with rows, freshness and held rows."""
         return listings.sources(self.engine, self.config)
@@ -267,6 +271,13 @@ def demo(out: Path | str, *, people: int | None = None, seed: int = 7, progress:
     from cdp_core.demo import write_world
 
     return write_world(Path(out), people=people, seed=seed, progress=progress)
+
+
+def doctor(folder: Path | str = ".") -> list[Finding]:
+    """What is wrong with a workspace, also with one that cannot be opened; never raises."""
+    from cdp_core.runs.doctor import diagnose
+
+    return diagnose(Path(folder))
 
 
 def schema() -> dict[str, Any]:

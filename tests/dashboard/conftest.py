@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import cdp_core as cdp
+from cdp_core.workspace import demo
 
+ROOT = Path(__file__).parents[2]
 PAGES = ("overview", "quality", "customers", "identity", "audiences", "destinations")
 
 
@@ -17,7 +19,8 @@ PAGES = ("overview", "quality", "customers", "identity", "audiences", "destinati
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a demo workspace of two hundred people, run once. Nobody writes into it."""
     root = tmp_path_factory.mktemp("dashboard") / "shop"
-    cdp.demo(root, people=200, seed=3)
+    demo(root, people=200, seed=3)
+    shutil.copytree(ROOT / "expectations", root / "expectations", dirs_exist_ok=True)
     with cdp.open(root) as ws:
         run = ws.run()
     assert run.status == "succeeded", run.error
@@ -40,7 +43,7 @@ def ws(built: Path) -> Iterator[cdp.Workspace]:
 def unrun(tmp_path: Path) -> Path:
     """A workspace that has never run."""
     root = tmp_path / "unrun"
-    cdp.demo(root, people=20, seed=3)
+    demo(root, people=20, seed=3)
     return root
 
 

@@ -222,7 +222,7 @@ def test_a_folder_in_the_way_is_a_clear_error(syncer: Make, tmp_path: Path) -> N
     (tmp_path / "out" / "s.csv").mkdir(parents=True)
     s = syncer()
     s.profiles([person(1)])
-    with pytest.raises(DestinationError, match="out/s.csv: the file cannot be written: a folder has this name"):
+    with pytest.raises(DestinationError, match=r"out/s.csv: the file cannot be written: a folder has this name"):
         s.run()
 
 

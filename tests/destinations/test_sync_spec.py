@@ -75,7 +75,7 @@ def test_columns_of_a_select_are_not_checked_before_it_runs() -> None:
     ],
 )
 def test_a_wrong_sync_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match="(?s)" + said):
+    with pytest.raises(ValidationError, match=r"(?s)" + said):
         sync(**change)
 
 
@@ -92,16 +92,16 @@ def test_a_destination_that_cannot_remove_takes_no_mirror(monkeypatch: pytest.Mo
         SyncOptions = FlakyDestination.SyncOptions
 
     monkeypatch.setattr(module, "destination_class", lambda name, spec: AppendOnly)
-    with pytest.raises(SpecError, match="cannot remove rows.*upsert"):
+    with pytest.raises(SpecError, match=r"cannot remove rows.*upsert"):
         check(sync())
     check(sync(mode="upsert"))
 
 
 def test_destinations_are_checked_without_being_opened(tmp_path: Any) -> None:
     check_destination("exports", EXPORTS["exports"])
-    with pytest.raises(SpecError, match="unknown destination type 'postgre'.*did you mean 'postgres'"):
+    with pytest.raises(SpecError, match=r"unknown destination type 'postgre'.*did you mean 'postgres'"):
         check_destination("db", DestinationSpec(type="postgre"))
-    with pytest.raises(SpecError, match="destinations.db.urll"):
+    with pytest.raises(SpecError, match=r"destinations.db.urll"):
         check_destination(
             "db", DestinationSpec.model_validate({"type": "postgres", "url": "postgresql://h", "urll": 1})
         )

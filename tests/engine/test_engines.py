@@ -54,6 +54,13 @@ def test_json_text_and_lists(engine: Engine) -> None:
     assert rows["timestamp"][0] == datetime(1998, 1, 1, 12, 30, 15, 123456)
 
 
+def test_json_valid(engine: Engine) -> None:
+    texts = ['{"a": [1, "x"]}', "[]", '"x"', "7", "null", "x", '{"a":', "{oops}", "", None]
+    rows = engine.frame(pl.DataFrame({"n": range(len(texts)), "text": texts}, {"n": pl.Int64, "text": pl.String}))
+    found = engine.polars(rows.mutate(valid=engine.json_valid(rows.text)).order_by("n"))
+    assert found["valid"].to_list() == [True, True, True, True, False, False, False, False, False, None]
+
+
 def test_upsert_replaces_by_key_and_adds(engine: Engine) -> None:
     engine.append("events", engine.frame(EVENTS))
     change = pl.DataFrame({"source": ["a", "c"], "message_id": ["2", "9"], "type": ["page", "track"]})

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import polars as pl
-import polars.selectors as cs
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -86,7 +85,7 @@ def state(folder: Path) -> dict[str, pl.DataFrame]:
             frame = frame.select(sorted(set(frame.columns) - NOISE))
             if name == "source_state":
                 frame = frame.select("source", "cursor", "rows")
-            found[name] = frame.sort(~cs.by_dtype(pl.List(pl.String)))
+            found[name] = frame.sort(c for c in frame.columns if frame[c].dtype != pl.List)
     exports = sorted((folder / "data/exports").glob("*.*"))
     found["exports"] = pl.DataFrame({"file": [p.name for p in exports], "size": [p.stat().st_size for p in exports]})
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import networkx as nx
@@ -24,7 +25,7 @@ def random_graph(seed: int, nodes: int, edges: int) -> tuple[list[int], Edges]:
 
 def chain(length: int) -> tuple[list[int], Edges]:
     names = random.Random(length).sample(range(length), length)
-    return names, list(zip(names, names[1:], strict=False))
+    return names, list(itertools.pairwise(names))
 
 
 GRAPHS = {

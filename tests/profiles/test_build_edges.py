@@ -94,6 +94,39 @@ def test_odd_keys_and_event_names_are_only_names(engine: Engine) -> None:
     assert [found[t] for t in ("n", "s", "u", "w", "f")] == [1, 1.0, "é", 1, "Ann"]
 
 
+HOSTILE = [
+    "it's",
+    'q"q',
+    "b\\s",
+    "x/y",
+    "t~z",
+    "a?b",
+    "[0]",
+    "$",
+    "*",
+    "'; DROP TABLE profiles; --",
+    "' OR '1'='1",
+    "👩‍👧",
+]
+
+
+def test_whatever_a_key_is_called_it_is_only_a_key(engine: Engine) -> None:
+    """Property names come from cdp.yaml, consent categories out of the events themselves."""
+    said = {"consent": {"categoryPreferences": dict.fromkeys(HOSTILE, True)}}
+    numbers = {key: i for i, key in enumerate(HOSTILE)}
+    events = [event(1, type="track", event="Order", properties=numbers, context=said), event(2, traits=numbers)]
+    traits: dict[str, Any] = {}
+    for i, key in enumerate(HOSTILE):
+        traits[f"p{i}"] = {"max": f"Order.{key}"}
+        traits[f"t{i}"] = {"from": key}
+        traits[f"w{i}"] = {"count": "Order", "where": {key: i}}
+    built = build(engine, events, traits)
+    found = engine.polars(built.profiles).row(0, named=True)
+    for i, key in enumerate(HOSTILE):
+        assert (found[f"p{i}"], found[f"t{i}"], found[f"w{i}"]) == (i, str(i), 1), key
+    assert sorted(engine.polars(built.consents)["category"]) == sorted(HOSTILE)
+
+
 def consent(number: int, granted: bool | None, **who: Any) -> dict[str, Any]:
     return event(number, context={"consent": {"categoryPreferences": {"news": granted}}}, **who)
 

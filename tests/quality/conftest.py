@@ -1,22 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
 
 from cdp_core.engine.staging import Staging
-from cdp_core.quality.spec import Expectation, Suite
 from cdp_core.quality.validator import Validator
-
-NOW = datetime(1998, 7, 1)
-EVENT = {"source": pl.String, "message_id": pl.String, "type": pl.String, "event": pl.String, "user_id": pl.String,
-         "timestamp": pl.Datetime("us"), "received_at": pl.Datetime("us")}  # fmt: skip
-REJECT = {"source": pl.String, "message_id": pl.String, "received_at": pl.Datetime("us"), "payload": pl.String,
-          "rule": pl.String, "field": pl.String, "description": pl.String}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -32,28 +22,3 @@ def staging(tmp_path: Path) -> Iterator[Staging]:
     made = Staging(tmp_path / "batch.duckdb")
     yield made
     made.discard()
-
-
-def expect(rule: str, severity: str, type: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=type, kwargs=kwargs, severity=severity, rule=rule, description=f"Words of {rule}", line=3)
-
-
-@pytest.fixture
-def suite() -> Callable[..., Suite]:
-    def make(target: str, *expectations: Expectation, kind: str = "source") -> Suite:
-        path = Path("expectations") / f"{kind}s" / f"{target}.json"
-        return Suite(name=target, kind=kind, target=target, path=path, expectations=expectations)
-
-    return make
-
-
-def stage_people(staging: Staging, rows: list[dict[str, Any]], source: str = "people") -> dict[str, str]:
-    """Stage rows of a source, with an event for each, as loading does; gives source_tables."""
-    staging.append(f"rows_{source}", pl.DataFrame(rows))
-    events = [
-        {"source": source, "message_id": row["message_id"], "type": "track", "event": "Signed Up", "user_id": "u",
-         "timestamp": NOW, "received_at": NOW}
-        for row in rows
-    ]  # fmt: skip
-    staging.append("events", pl.DataFrame(events, schema=EVENT))
-    return {source: f"rows_{source}"}

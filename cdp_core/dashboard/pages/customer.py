@@ -94,7 +94,9 @@ def _timeline(profile_id: str) -> None:
     if months.is_empty():
         st.caption("No event carries a time.")
         return
-    chart = charts.stacked_months(months, time="month", group="event", value="events", unit="Events", height=150)
+    chart = charts.stacked_months(
+        months, time="month", group="event", value="events", unit="Events", height=190, narrow=True
+    )
     st.altair_chart(chart, alt="This customer's events by month", key="rhythm")
     names = months["event"].unique().sort().to_list()
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -1,0 +1,230 @@
+"""A person's way through the dashboard in a real browser: every page, a search, a new audience, an export."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+import cdp_core as cdp
+from cdp_core.workspace import demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+expect.set_options(timeout=30_000)
+PAGES = ("Overview", "Quality", "Customers", "Identity", "Audiences", "Destinations")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("browser") / "shop"
+    demo(root, people=200, seed=3)
+    shutil.copytree(ROOT / "expectations", root / "expectations", dirs_exist_ok=True)
+    with cdp.open(root) as ws:
+        assert ws.run().status == "succeeded"
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own on a free port, looking at the small workspace."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log").open("w+")
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
+    environment = {**os.environ, "CDP_WORKSPACE": str(shop), "STREAMLIT_SERVER_HEADLESS": "true"}
+    server = subprocess.Popen(command, cwd=shop, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        until = time.monotonic() + 60
+        while not _answers(port):
+            assert server.poll() is None, "the server ended by itself"
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.2)
+        assert server.poll() is None
+        yield f"http://127.0.0.1:{port}"
+        log.seek(0)
+        assert "Traceback" not in log.read()
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+            return answer.read() == b"ok"
+    except OSError:
+        return False
+
+
+@dataclass
+class Watch:
+    """What must not happen: requests elsewhere, and errors on the console."""
+
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        # On a deep link Streamlit looks for its server below the page's path first.
+        if message.type == "error" and not re.search(r"/\w+/_stcore/", message.location["url"]):
+            self.errors.append(f"{message.text} {message.location['url']}")
+
+
+@pytest.fixture
+def watched(address: str) -> Iterator[tuple[Page, Watch]]:
+    if not Path(CHROMIUM).exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("chromium is not installed")
+    watch = Watch()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1400})
+        page.set_default_timeout(20_000)
+        page.on("request", lambda r: None if _local(r.url) else watch.foreign.append(r.url))
+        page.on("console", watch.on_console)
+        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        page.goto(address)
+        settled(page, "Overview")
+        yield page, watch
+        browser.close()
+
+
+def _local(url: str) -> bool:
+    return url.startswith(("data:", "blob:")) or re.match(r"(https?|wss?)://127\.0\.0\.1[:/]", url) is not None
+
+
+def settled(page: Page, title: str) -> None:
+    """The page with this title is drawn to its end, and nothing on it failed."""
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
+    idle(page)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def idle(page: Page) -> None:
+    page.wait_for_timeout(300)
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_attached()
+
+
+def visit(page: Page, title: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+    settled(page, title)
+
+
+def choose(page: Page, label: str, text: str, *, nth: int = 0) -> None:
+    """Pick an option of a select box by typing it."""
+    box = page.get_by_role("combobox", name=label).nth(nth)
+    box.click()
+    box.fill(text)
+    page.get_by_role("option", name=text, exact=True).first.click()
+    idle(page)
+
+
+def test_walk(watched: tuple[Page, Watch], shop: Path, tmp_path: Path) -> None:
+    page, watch = watched
+    for title in PAGES:
+        visit(page, title)
+    _find_a_customer(page, shop)
+    _build_an_audience(page, shop)
+    _export(page, shop, tmp_path)
+    assert watch.foreign == []
+    assert watch.errors == []
+
+
+def _find_a_customer(page: Page, shop: Path) -> None:
+    with cdp.open(shop) as ws:
+        query = (
+            "SELECT value, profile_id FROM user_identifiers WHERE type = 'email' ORDER BY events DESC, value LIMIT 1"
+        )
+        email, profile_id = ws.sql(query).row(0)
+    visit(page, "Customers")
+    page.get_by_label("Find a customer", exact=True).fill(email)
+    page.get_by_role("button", name="Open the first").click()
+    expect(page).to_have_url(re.compile(f"profile={profile_id}"))
+    expect(page.get_by_text(profile_id, exact=True)).to_be_visible()
+    idle(page)
+    assert email not in page.get_by_test_id("stMain").inner_text()
+    page.go_back()
+    expect(page.get_by_label("Find a customer", exact=True)).to_be_visible()
+    page.goto(f"{page.url.split('?')[0].rsplit('/', 1)[0]}/customers?profile={profile_id}")
+    expect(page.get_by_text(profile_id, exact=True)).to_be_visible()
+    settled(page, "Customers")
+
+
+def _build_an_audience(page: Page, shop: Path) -> None:
+    visit(page, "Audiences")
+    page.get_by_role("button", name="New audience").click()
+    choose(page, "Trait", "Total spent")
+    value = page.get_by_role("spinbutton", name="Value")
+    value.fill("20")
+    value.press("Enter")
+    idle(page)
+    first = _count(page)
+    page.get_by_role("button", name="Condition", exact=True).click()
+    idle(page)
+    choose(page, "Kind of condition", "Event", nth=1)
+    choose(page, "Event", "Product Viewed")
+    both = _count(page)
+    condition = {"and": [{"trait": "total_spent", "at_least": 20}, {"event": "Product Viewed"}]}
+    with cdp.open(shop) as ws:
+        assert first == ws.preview_audience(condition["and"][0]).count
+        assert both == ws.preview_audience(condition).count
+    assert 0 < both < first
+    page.get_by_label("Name", exact=True).fill("spent_and_looked")
+    page.get_by_label("Name", exact=True).press("Tab")
+    idle(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page).to_have_url(re.compile("audience=spent_and_looked"))
+    settled(page, "Audiences")
+    with cdp.open(shop) as ws:
+        assert ws.audience("spent_and_looked").definition["where"] == condition
+    assert "spent_and_looked:" in (shop / "cdp.yaml").read_text()
+
+
+def _count(page: Page) -> int:
+    """The live number of customers."""
+    tile = page.get_by_test_id("stMetric").filter(has_text="Customers")
+    return int(tile.get_by_test_id("stMetricValue").inner_text().replace(",", ""))
+
+
+def _export(page: Page, shop: Path, tmp_path: Path) -> None:
+    visit(page, "Destinations")
+    choose(page, "Go to a sync", "High value CSV")
+    page.get_by_role("button", name="Show the plan").click()
+    with cdp.open(shop) as ws:
+        members = ws.audience("high_value").members()
+    page.get_by_role("button", name=f"Run: add {members.height:,}").click()
+    expect(page.get_by_text("High value CSV ran in")).to_be_visible(timeout=40_000)
+    idle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    target = tmp_path / "export.csv"
+    download.value.save_as(target)
+    lines = target.read_text().splitlines()
+    assert len(lines) == members.height + 1
+    assert target.read_bytes() == (shop / "data" / "exports" / "high_value.csv").read_bytes()
+    with cdp.open(shop) as ws:
+        sent = ws.sql("SELECT count(*) AS n FROM sync_ledger WHERE sync = 'high_value_csv' AND status = 'delivered'")
+    assert json.loads(sent.write_json()) == [{"n": members.height}]
