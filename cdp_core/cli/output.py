@@ -110,10 +110,12 @@ def plain(value: Any) -> Any:
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with times as ISO 8601 text with Z and numbers as JSON knows them, inside lists and structs too."""
-    return frame.select(_readable(frame[name], kind).alias(name) for name, kind in frame.schema.items())
+    import polars as pl
+
+    return frame.select(_readable(pl.col(name), kind).alias(name) for name, kind in frame.schema.items())
 
 
-def _readable(column: pl.Series, kind: Any) -> pl.Series:
+def _readable(column: pl.Expr, kind: Any) -> pl.Expr:
     import polars as pl
 
     if isinstance(kind, pl.Datetime):
@@ -126,34 +128,13 @@ def _readable(column: pl.Series, kind: Any) -> pl.Series:
     if isinstance(kind, pl.Duration):
         return column.dt.to_string("iso")
     if kind.is_float():
-        return column.set(~column.is_finite().fill_null(True), None)
-    if isinstance(kind, pl.List) and _needs_work(kind.inner):
-        inner = _readable(column.explode(), kind.inner)
-        return _regrouped(column, inner)
-    if isinstance(kind, pl.Struct) and any(_needs_work(field.dtype) for field in kind.fields):
-        fields = column.struct.unnest()
-        return readable(fields).to_struct(column.name).set(column.is_null(), None)
-    return column
-
-
-def _regrouped(column: pl.Series, inner: pl.Series) -> pl.Series:
-    import polars as pl
-
-    lengths = column.list.len().fill_null(1).clip(lower_bound=1)
-    rows = pl.DataFrame({"row": pl.arange(0, column.len(), eager=True).repeat_by(lengths).explode(), "value": inner})
-    grouped = rows.group_by("row", maintain_order=True).agg("value")["value"]
-    empty = column.list.len() == 0
-    return pl.select(pl.when(empty).then(grouped.list.head(0)).when(column.is_not_null()).then(grouped)).to_series()
-
-
-def _needs_work(kind: Any) -> bool:
-    import polars as pl
-
+        return pl.when(column.is_finite()).then(column)
     if isinstance(kind, pl.List):
-        return _needs_work(kind.inner)
+        return column.list.eval(_readable(pl.element(), kind.inner))
     if isinstance(kind, pl.Struct):
-        return any(_needs_work(field.dtype) for field in kind.fields)
-    return isinstance(kind, (pl.Datetime, pl.Decimal, pl.Binary, pl.Duration)) or kind.is_float()
+        fields = [_readable(column.struct.field(f.name), f.dtype).alias(f.name) for f in kind.fields]
+        return pl.when(column.is_not_null()).then(pl.struct(fields))
+    return column
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:

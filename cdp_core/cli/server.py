@@ -50,6 +50,7 @@ class Dashboard:
                     _open_browser(self.url)
             process.wait()
         except (KeyboardInterrupt, _Stopped):
+            _end(process)
             say("stopped")
             return 0
         finally:

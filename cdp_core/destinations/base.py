@@ -112,7 +112,7 @@ class SupportsPresence(Protocol):
 @runtime_checkable
 class SupportsPlace(Protocol):
     def place(self, delivery: Delivery) -> str:
-        """Names where rows go and how they are written, without secrets. When it changes, every row is sent again."""
+        """Names where rows go and, behind a `?`, how they are written; no secrets. When it changes, all is sent again."""
 
 
 @runtime_checkable

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from cdp_core.destinations.open import destination_class, parsed
+from cdp_core.destinations.base import ReplacesWhole, SupportsPlace
+from cdp_core.destinations.open import delivery_for, destination_class, open_destination, parsed
 from cdp_core.destinations.spec import AudienceModel, DestinationSpec, SqlModel, SyncSpec
 from cdp_core.errors import SpecError
 
@@ -37,6 +39,26 @@ def check_sync(
             if spec.column is not None and spec.column not in columns:
                 raise SpecError.unknown("trait", spec.column, columns, where=f"{where}.mapping.{field}")
     _check_abilities(name, sync, destinations[sync.destination])
+
+
+def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:
+    """Raises SpecError when two syncs would keep the same file: each would overwrite the other's rows.
+
+    To be called when every sync has passed `check_sync`.
+    """
+    taken: dict[str, str] = {}
+    for name, sync in syncs.items():
+        destination = open_destination(sync.destination, destinations[sync.destination], root=Path())
+        if not (isinstance(destination, ReplacesWhole) and isinstance(destination, SupportsPlace)):
+            continue
+        place = destination.place(delivery_for(name, sync, destination, {})).partition("?")[0]
+        if place in taken:
+            raise SpecError(
+                f"the syncs {taken[place]!r} and {name!r} write the same file",
+                where=f"syncs.{name}.options",
+                hint="give each a file of its own",
+            )
+        taken[place] = name
 
 
 def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec) -> None:

@@ -107,7 +107,8 @@ class FileDestination:
     def place(self, delivery: Delivery) -> str:
         options: FileSyncOptions = delivery.options
         escaped = options.kind == "csv" and options.escape_formulas
-        return f"file:{self.options.path}/{options.file}:{options.kind}:{options.packed}:{escaped}"
+        path = PurePosixPath(self.options.path, options.file)
+        return f"file:{path}?{options.kind}:{options.packed}:{escaped}"
 
     def prepare(self, delivery: Delivery) -> None:
         from cdp_core.destinations.writers import open_writer

@@ -78,12 +78,14 @@ def plan_sync(
     delivery = delivery_for(name, sync, destination, fields)
     own = ledger.filter(ledger.sync == name)
     before = ledgers.summary(engine, own)
-    present = not isinstance(destination, SupportsPresence) or destination.present(delivery)
+    whole = isinstance(destination, ReplacesWhole) and destination.whole
+    asked = isinstance(destination, SupportsPresence) and (whole or before.delivered > 0)
+    lost = asked and not destination.present(delivery)
     terms = Terms(
         place=destination.place(delivery) if isinstance(destination, SupportsPlace) else "",
         mirror=sync.mode == "mirror",
-        whole=isinstance(destination, ReplacesWhole) and destination.whole,
-        lost=not present,
+        whole=whole,
+        lost=lost,
         fields=len(fields),
         key_column=column_of(list(fields).index(sync.key)),
     )

@@ -83,7 +83,7 @@ class Engine(Protocol):
         """A column that holds JSON lists of texts, as an array of texts; null when it is no list."""
 
     def json_valid(self, column: ir.Value) -> ir.BooleanValue:
-        """Whether a text is a JSON document other than null; null for a null."""
+        """Whether a text is a JSON document; null stays null."""
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         """A column of text as JSON strings, quotation marks included; null stays null."""

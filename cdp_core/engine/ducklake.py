@@ -228,7 +228,7 @@ class DuckLakeEngine:
         return _from_json_strings()(column, '["VARCHAR"]')
 
     def json_valid(self, column: ir.Value) -> ir.BooleanValue:
-        return _json_valid()(column) & (column.strip() != "null")
+        return _json_valid()(column)
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         return _to_json()(text)
@@ -291,7 +291,7 @@ def _json_valid() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string",), "boolean"), name="json_valid")
-    def json_valid(column): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def json_valid(column): ...  # type: ignore[no-untyped-def]
 
     return json_valid
 
@@ -309,7 +309,7 @@ def _to_json() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("string",), "string"), name="to_json")
-    def to_json(text): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def to_json(text): ...  # type: ignore[no-untyped-def]
 
     return to_json
 

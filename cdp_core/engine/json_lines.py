@@ -177,7 +177,7 @@ def _time(text: str) -> str:
     text = f"upper(replace({text}, ',', '.'))"
     offset = " OR ".join(f"left(right({text}, {n}), 1) IN ('+', '-')" for n in (6, 5, 3))
     zoned = f"CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    found = f"CASE WHEN length({text}) > 16 AND ({offset}) THEN {zoned} ELSE try_cast({text} AS TIMESTAMP) END"
+    found = f"CASE WHEN length({text}) > 16 AND ({offset}) THEN {zoned} ELSE try_cast(rtrim({text}, 'Z') AS TIMESTAMP) END"
     sane = f"{found} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
     shape = f"substr({text}, 5, 1) IN ('-', '/') AND left({text}, 1) BETWEEN '0' AND '9'"
     return f"CASE WHEN {shape} AND {sane} THEN {found} END"

@@ -283,7 +283,7 @@ def _to_json() -> Any:
     import ibis
 
     @ibis.udf.scalar.builtin(signature=(("struct<t: string>",), "string"), name="to_json")
-    def to_json(framed): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def to_json(framed): ...  # type: ignore[no-untyped-def]
 
     return to_json
 

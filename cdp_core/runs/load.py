@@ -137,8 +137,8 @@ def _balance(staging: Staging, batch: Batch, duplicates: pl.DataFrame) -> pl.Dat
     if wrong.height:
         row = wrong.row(0, named=True)
         raise ContractError(
-            f"rows do not add up: {row['rows_read']:,} read, {row['events']:,} events + {row['duplicates']:,} duplicates"
-            f" + {row['quarantined']:,} quarantined",
+            f"rows do not add up: {row['rows_read']:,} read, {row['events']:,} events"
+            f" + {row['duplicates']:,} duplicates + {row['quarantined']:,} quarantined",
             where=f"source {row['source']}",
             hint="nothing was published; please report this",
         )

@@ -189,11 +189,23 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
             return pl.Series(name, values, dtype=dtype)
         if kinds == {int, float}:
             return pl.Series(name, values, dtype=pl.Float64, strict=False)
+        if kinds == {Decimal}:
+            return _decimals(name, values)
         if kinds == {date}:
             return pl.Series(name, values, dtype=pl.Date)
     except (OverflowError, TypeError, pl.exceptions.PolarsError):
         pass
     return pl.Series(name, [None if v is None else _spelled(v) for v in values], dtype=pl.String)
+
+
+def _decimals(name: str, values: Sequence[Decimal | None]) -> pl.Series:
+    """Whole numbers, or floats where each is its decimal exactly as written, or else text: no digit is lost."""
+    present = [v for v in values if v is not None]
+    if all(v.is_finite() and v == v.to_integral_value() and abs(v) < 2**63 for v in present):
+        return pl.Series(name, [None if v is None else int(v) for v in values], dtype=pl.Int64)
+    if all(v.is_finite() and Decimal(repr(float(v))) == v for v in present):
+        return pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
+    return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
 
 
 def _naive(value: datetime) -> datetime:

@@ -135,8 +135,9 @@ class _Loader:
     def _rows(self, batch: SourceBatch, at: datetime) -> None:
         mapping = self.spec.map
         assert mapping is not None
-        rows = plain(respell(batch.rows, [*self.kinds, *mapping.used()]))
-        self._learn(rows, batch)
+        given = respell(batch.rows, [*self.kinds, *mapping.used()])
+        rows = plain(given)
+        self._learn(given, rows, batch)
         mapped = map_rows(rows, self.kinds, mapping, source=self.name, at=at, staging=self.staging)
         rows = rows.drop(LINE, strict=False)
         bad = mapped["_rule"].is_not_null()
@@ -174,8 +175,9 @@ class _Loader:
             "rejects", frame.select("source", "message_id", "received_at", "payload", "rule", "field", "description")
         )
 
-    def _learn(self, rows: pl.DataFrame, batch: SourceBatch) -> None:
-        found = {c: kind_of(kind) for c, kind in rows.schema.items() if c != LINE} | dict(batch.kinds)
+    def _learn(self, given: pl.DataFrame, rows: pl.DataFrame, batch: SourceBatch) -> None:
+        found = {c: kind_of(kind) for c, kind in rows.schema.items() if c != LINE}
+        found |= {c: "json" for c, kind in given.schema.items() if kind_of(kind) == "json"} | dict(batch.kinds)
         if batch.untyped:
             found |= inferred(rows.select(c for c, k in rows.schema.items() if k == pl.String and c not in batch.kinds))
         for column, kind in found.items():

@@ -39,9 +39,7 @@ class BrokenFile(Exception):
     """The bytes cannot be read: a truncated or damaged gzip stream."""
 
 
-def pieces(
-    path: Path, encoding: str | None = None, size: int | None = None, *, legacy: bool = True
-) -> Iterator[bytes]:
+def pieces(path: Path, encoding: str | None = None, size: int | None = None, *, legacy: bool = True) -> Iterator[bytes]:
     """The file as UTF-8 without byte order mark, in pieces that end with a line (a long line alone may be cut).
 
     A byte that is no UTF-8 in a file that is UTF-8 becomes `BAD` and its hexadecimal form. Without `encoding`:

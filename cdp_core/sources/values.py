@@ -35,7 +35,18 @@ def kind_of(kind: pl.DataType) -> str:
 
 def plain(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns of types that databases and JSON know: nested values as JSON text, other rare types as text."""
+    decimals = [_number(frame[name]) for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
+    frame = frame.with_columns(decimals)
     return frame.with_columns(_plain(name, kind) for name, kind in frame.schema.items())
+
+
+def _number(decimals: pl.Series) -> pl.Series:
+    """Decimals as whole numbers or floats when those hold every digit, else as text."""
+    for kind in (pl.Int64, pl.Float64):
+        numbers = decimals.cast(kind, strict=False)
+        if numbers.cast(decimals.dtype, strict=False).eq_missing(decimals).all():
+            return numbers
+    return decimals.cast(pl.String)
 
 
 def _plain(name: str, kind: pl.DataType) -> pl.Expr:
@@ -52,15 +63,9 @@ def _plain(name: str, kind: pl.DataType) -> pl.Expr:
     if kind.is_float():
         return pl.when(column.is_finite()).then(column.cast(pl.Float64)).alias(name)
     if isinstance(kind, pl.Datetime):
-        return (
-            column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else column
-        ).dt.cast_time_unit("us")
-    if (
-        kind.is_decimal()
-        or kind == pl.Object
-        or kind in (pl.Time, pl.Duration)
-        or isinstance(kind, (pl.Categorical, pl.Enum))
-    ):
+        naive = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else column
+        return naive.dt.cast_time_unit("us")
+    if kind in (pl.Time, pl.Duration, pl.Object) or isinstance(kind, (pl.Categorical, pl.Enum)):
         return column.cast(pl.String)
     return column
 

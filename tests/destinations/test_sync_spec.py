@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cdp_core.destinations.check import check_destination, check_sync
+from cdp_core.destinations.check import check_destination, check_places, check_sync
 from cdp_core.destinations.open import open_destination
 from cdp_core.destinations.spec import DestinationSpec, SyncSpec
 from cdp_core.errors import SpecError
@@ -95,6 +95,14 @@ def test_a_destination_that_cannot_remove_takes_no_mirror(monkeypatch: pytest.Mo
     with pytest.raises(SpecError, match=r"cannot remove rows.*upsert"):
         check(sync())
     check(sync(mode="upsert"))
+
+
+def test_two_syncs_may_not_keep_one_file() -> None:
+    destinations = {**EXPORTS, "more": DestinationSpec.model_validate({"type": "file", "path": "data"})}
+    other = sync(destination="more", options={"file": "exports/vip.csv", "format": "jsonl"})
+    with pytest.raises(SpecError, match=r"syncs.b.options: the syncs 'a' and 'b' write the same file"):
+        check_places({"a": sync(), "b": other}, destinations)
+    check_places({"a": sync(), "b": sync(options={"file": "other.csv"})}, destinations)
 
 
 def test_destinations_are_checked_without_being_opened(tmp_path: Any) -> None:

@@ -58,7 +58,7 @@ def test_json_valid(engine: Engine) -> None:
     texts = ['{"a": [1, "x"]}', "[]", '"x"', "7", "null", "x", '{"a":', "{oops}", "", None]
     rows = engine.frame(pl.DataFrame({"n": range(len(texts)), "text": texts}, {"n": pl.Int64, "text": pl.String}))
     found = engine.polars(rows.mutate(valid=engine.json_valid(rows.text)).order_by("n"))
-    assert found["valid"].to_list() == [True, True, True, True, False, False, False, False, False, None]
+    assert found["valid"].to_list() == [True, True, True, True, True, False, False, False, False, None]
 
 
 def test_upsert_replaces_by_key_and_adds(engine: Engine) -> None:
@@ -73,7 +73,7 @@ def test_upsert_replaces_by_key_and_adds(engine: Engine) -> None:
 def test_a_failed_transaction_publishes_nothing(engine: Engine) -> None:
     engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ["x"], "spent": [1.5]})))
     before = engine.snapshot()
-    with pytest.raises(KeyError), engine.transaction():
+    with pytest.raises(KeyError), engine.transaction():  # noqa: PT012
         engine.append("events", engine.frame(EVENTS))
         engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ["y"]})))
         raise KeyError

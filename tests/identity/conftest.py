@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from worlds import NOW, frame
+from identity_worlds import NOW, frame
 
 from cdp_core.engine import Engine
 from cdp_core.identity.resolve import Resolution, resolve

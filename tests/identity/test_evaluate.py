@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import event, frame
+from identity_worlds import event, frame
 
 from cdp_core.engine import Engine
 from cdp_core.errors import UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 from conftest import Resolve
-from worlds import START, event
+from identity_worlds import START, event
 
 from cdp_core.engine import Engine
 from cdp_core.identity.graph import bridges, edges_frame, nodes_frame, profile_graph

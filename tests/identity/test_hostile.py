@@ -7,7 +7,7 @@ import time
 import polars as pl
 import pytest
 from conftest import Resolve
-from worlds import START
+from identity_worlds import START
 
 from cdp_core import tables
 from cdp_core.engine import Engine

@@ -9,7 +9,7 @@ import polars as pl
 from conftest import Resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import START, event, random_world
+from identity_worlds import START, event, random_world
 
 from cdp_core.engine import Engine
 from cdp_core.identity.ids import share_out

@@ -6,7 +6,7 @@ import random
 
 import pytest
 from conftest import Resolve
-from worlds import NOW, Outcome, frame, one_by_one, outcome, random_world
+from identity_worlds import NOW, Outcome, frame, one_by_one, outcome, random_world
 
 from cdp_core.engine import Engine
 from cdp_core.identity.policy import Rules, settle

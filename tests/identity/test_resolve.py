@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 from conftest import Resolve
-from worlds import START, event
+from identity_worlds import START, event
 
 from cdp_core import tables
 from cdp_core.engine import Engine

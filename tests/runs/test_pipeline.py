@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -49,13 +49,13 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+def copy(tmp_path: Path) -> Callable[[Path], Path]:
     def make(source: Path) -> Path:
         target = tmp_path / "copy"
         shutil.copytree(source, target)
         return target
 
-    yield make
+    return make
 
 
 def contents(folder: Path, names: tuple[str, ...] = DERIVED) -> dict[str, pl.DataFrame]:

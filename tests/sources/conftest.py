@@ -24,7 +24,9 @@ def load(tmp_path: Path) -> Iterator[Load]:
     """Stage one source named `s` (or several, by keyword `specs`); `before` is an earlier load to go on from."""
     opened: list[Staging] = []
 
-    def run(spec: dict[str, Any] | None = None, *, before: Loaded | None = None, full: bool = False, specs: Any = None) -> Loaded:
+    def run(
+        spec: dict[str, Any] | None = None, *, before: Loaded | None = None, full: bool = False, specs: Any = None
+    ) -> Loaded:
         staging = Staging(tmp_path / f"staging_{len(opened)}.duckdb")
         opened.append(staging)
         wanted = {name: SourceSpec.model_validate(s) for name, s in (specs or {"s": spec}).items()}

@@ -34,7 +34,10 @@ SPEC = {"type": "file", "path": "a.csv", "map": people()}
 )
 def test_encoding_is_detected(load: Load, tmp_path: Path, encoding: str, mark: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(mark + TEXT.encode(encoding))
-    assert load(SPEC).objects("traits") == {"1": {"name": "Zoë", "city": "Zürich"}, "2": {"name": "Renée", "city": "Málaga"}}
+    assert load(SPEC).objects("traits") == {
+        "1": {"name": "Zoë", "city": "Zürich"},
+        "2": {"name": "Renée", "city": "Málaga"},
+    }
 
 
 def test_declared_encoding_wins(load: Load, tmp_path: Path) -> None:
