@@ -119,3 +119,28 @@ def share_of(text: str) -> float | None:
         return None
     done, total = (int(digits.replace(",", "")) for digits in pair.groups())
     return min(done / total, 1.0) if total else None
+
+
+_STAGES = {
+    "load": "Loading sources",
+    "quality": "Checking quality",
+    "identity": "Resolving identities",
+    "profiles": "Building profiles",
+    "audiences": "Refreshing audiences",
+    "sync": "Sending",
+}
+
+
+def progress_of(line: str) -> tuple[float, str]:
+    """How far a run is, 0 to 1, and what it is doing, from a line of `CDP_PROGRESS=lines`.
+
+    >>> progress_of("load 50% shop_orders"), progress_of("identity"), progress_of("")
+    ((0.08, 'Loading sources · shop_orders'), (0.33, 'Resolving identities'), (0.0, 'Starting…'))
+    """
+    stage, _, rest = line.partition(" ")
+    if stage not in _STAGES:
+        return (1.0, "Finishing…") if line else (0.0, "Starting…")
+    place = list(_STAGES).index(stage)
+    done = share_of(rest.partition("%")[0] + "%") or 0.0
+    text = re.sub(r"^\d+%\s*", "", rest).strip()
+    return round((place + done) / len(_STAGES), 2), f"{_STAGES[stage]} · {text}" if text else _STAGES[stage]

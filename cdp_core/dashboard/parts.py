@@ -18,6 +18,18 @@ def back(label: str, *names: str) -> None:
     st.button(label, key="back", icon=":material/arrow_back:", type="tertiary", on_click=links.close_thing, args=names)
 
 
+def halves() -> tuple[Any, Any]:
+    """Two places side by side, one above the other where there is no room."""
+    grid = st.grid(2, min_column_width=360, gap="small")
+    return grid.cell(), grid.cell()
+
+
+def main_and_aside() -> tuple[Any, Any]:
+    """A wide place and a narrow one, one above the other where there is no room."""
+    grid = st.grid(5, min_column_width=172, gap="small")
+    return grid.cell(column_span=3), grid.cell(column_span=2)
+
+
 def empty(title: str, text: str) -> None:
     """Nothing is here, and what to do about it."""
     with st.container(border=True, horizontal_alignment="center"):

@@ -12,15 +12,15 @@ from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import jobs, session
 
 RUN = "run"
-_STAGES = ("load", "quality", "identity", "profiles", "audiences", "sync")
+_JOB_SEEN = "cdp_job_seen"
 _SEEN = "cdp_snapshot_seen"
 
 
 def head(title: str) -> Any:
     """The title on the left, at once; gives the place on the right for state and actions."""
-    left, right = st.columns([1, 4], vertical_alignment="center", gap="small")
-    left.title(title, anchor=False)
-    return right
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(title, anchor=False, width="content")
+        return st.container()
 
 
 def draw_state() -> None:
@@ -112,17 +112,21 @@ def _health(ws: cdp.Workspace, status: dict[str, Any], running: bool) -> None:
 def _progress(job: jobs.Job) -> None:
     """A bar while the job runs, then how it went, until it is dismissed."""
     if job.running:
-        said = job.message()
-        at = next((i for i, stage in reversed(list(enumerate(_STAGES))) if stage in said.lower()), 0)
-        st.progress((at + 0.5) / len(_STAGES), text=f"{said or 'Starting…'} · {f.duration(job.seconds)}")
+        done, text = jobs.progress_of(job.message())
+        st.progress(done, text=f"{text} · {f.duration(job.seconds)}")
         return
-    if st.session_state.get("cdp_job_seen") == id(job):
+    if st.session_state.get(_JOB_SEEN) == id(job):
         return
     if job.succeeded:
         st.toast(f"{job.name} finished in {f.duration(job.seconds)}", icon=":material/check_circle:")
-        st.session_state["cdp_job_seen"] = id(job)
-    else:
-        st.error(job.message() or f"{job.name} failed", icon=":material/error:")
+        _dismiss(id(job))
+        return
+    st.error(f.escape(job.message()) or f"{job.name} failed", icon=":material/error:")
+    st.button("Dismiss", key="dismiss_run", on_click=_dismiss, args=(id(job),))
+
+
+def _dismiss(job: int) -> None:
+    st.session_state[_JOB_SEEN] = job
 
 
 def has_run(ws: cdp.Workspace) -> bool:

@@ -112,7 +112,7 @@ class SupportsPresence(Protocol):
 @runtime_checkable
 class SupportsPlace(Protocol):
     def place(self, delivery: Delivery) -> str:
-        """Names where rows go and, behind a `?`, how they are written; no secrets. When it changes, all is sent again."""
+        """Where rows go and, behind a `?`, how they are written; no secrets. When it changes, all is sent again."""
 
 
 @runtime_checkable

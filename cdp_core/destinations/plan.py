@@ -79,8 +79,9 @@ def plan_sync(
     own = ledger.filter(ledger.sync == name)
     before = ledgers.summary(engine, own)
     whole = isinstance(destination, ReplacesWhole) and destination.whole
-    asked = isinstance(destination, SupportsPresence) and (whole or before.delivered > 0)
-    lost = asked and not destination.present(delivery)
+    lost = False
+    if isinstance(destination, SupportsPresence) and (whole or before.delivered):
+        lost = not destination.present(delivery)
     terms = Terms(
         place=destination.place(delivery) if isinstance(destination, SupportsPlace) else "",
         mirror=sync.mode == "mirror",

@@ -67,11 +67,11 @@ def parse(
     `fields` maps a key to `text` (a string without quotes and white space around it, anything else as JSON text),
     `json` (JSON text) or `time` (ISO 8601, as naive UTC timestamp); `inner` maps a name to a `json` field and a key in
     it. Gives one column per field, null for an absent key, a JSON null and a blank text, and `_valid` (it is JSON),
-    `_kind` (OBJECT, ARRAY, …; null when not valid), `_repeated` (the object or one of its `json` fields names a key
-    twice) and `_untimely` (the first `time` field whose text is no time).
+    `_kind` (OBJECT, ARRAY, …; null when not valid), `_repeated` (the object, its properties, traits or context
+    name a key twice) and `_untimely` (the first `time` field whose text is no time).
     """
     raw: Any = staging.con.con
-    objects = ["t", *(f"j.{_name(k)}" for k, v in fields.items() if v == "json")]
+    objects = ["t", *(f"j.{_name(k)}" for k in ("properties", "traits", "context") if fields.get(k) == "json")]
     key_lists = ", ".join(f"json_keys({o}) AS k{n}" for n, o in enumerate(objects))
     shape = ",".join(
         f'{_json(k)}:"{"JSON" if v == "json" else "VARCHAR"}"' for k, v in (fields or {"-": "text"}).items()
@@ -88,26 +88,29 @@ def parse(
     finally:
         for name in ("parsed", "shapes", "twice"):
             raw.execute(f"DROP TABLE IF EXISTS {name}")
-    return _timely(staging, found, [k for k, v in fields.items() if v == "time"])
+    return _tidy(staging, found, fields, list(inner or {}))
 
 
-def _timely(staging: Staging, frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+def _tidy(staging: Staging, frame: pl.DataFrame, fields: Mapping[str, str], inner: Sequence[str]) -> pl.DataFrame:
+    """Blank texts and JSON nulls as nulls, texts of times as times."""
     import polars as pl
 
-    times = utc_times(staging, frame.select(names))
+    json = [*(k for k, v in fields.items() if v == "json"), *inner]
+    texts = [pl.col(k).str.strip_chars() for k, v in fields.items() if v != "json"]
+    frame = frame.with_columns(pl.when(text != "").then(text) for text in texts)
+    frame = frame.with_columns(pl.when(pl.col(k) != "null").then(pl.col(k)) for k in json)
+    names = [k for k, v in fields.items() if v == "time"]
+    times = utc_times(staging, frame.select(names)) if names else frame.select([])
     wrong = [pl.when(pl.col(n).is_not_null() & times[n].is_null()).then(pl.lit(n)) for n in names]
     return frame.with_columns(pl.coalesce(*wrong, pl.lit(None, pl.String)).alias("_untimely")).with_columns(times)
 
 
 def _fields(raw: Any, fields: Mapping[str, str], inner: Mapping[str, tuple[str, str]], objects: int) -> str:
-    text = {k: f"nullif(trim(j.{_name(k)}, E' \\t\\r\\n'), '')" for k in fields}
     columns = {"_valid": "v", "_kind": "kind", "_repeated": _repeated(raw, objects)}
-    for key, kind in fields.items():
-        as_json = f"nullif(CAST(j.{_name(key)} AS VARCHAR), 'null')"
-        columns[key] = as_json if kind == "json" else text[key]
+    columns |= {key: f"CAST(j.{_name(key)} AS VARCHAR)" for key in fields}
     for name, (field, key) in inner.items():
         outer = f"j.{_name(field)}"
-        found = f"nullif(CAST(json_extract({outer}, {_text('$.' + key)}) AS VARCHAR), 'null')"
+        found = f"CAST(json_extract({outer}, {_text('$.' + key)}) AS VARCHAR)"
         columns[name] = f"CASE WHEN contains(CAST({outer} AS VARCHAR), {_text(_json(key))}) THEN {found} END"
     return ", ".join(f"{expression} AS {_name(name)}" for name, expression in columns.items())
 
@@ -177,7 +180,8 @@ def _time(text: str) -> str:
     text = f"upper(replace({text}, ',', '.'))"
     offset = " OR ".join(f"left(right({text}, {n}), 1) IN ('+', '-')" for n in (6, 5, 3))
     zoned = f"CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    found = f"CASE WHEN length({text}) > 16 AND ({offset}) THEN {zoned} ELSE try_cast(rtrim({text}, 'Z') AS TIMESTAMP) END"
+    plain = f"try_cast(rtrim({text}, 'Z') AS TIMESTAMP)"
+    found = f"CASE WHEN length({text}) > 16 AND ({offset}) THEN {zoned} ELSE {plain} END"
     sane = f"{found} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
     shape = f"substr({text}, 5, 1) IN ('-', '/') AND left({text}, 1) BETWEEN '0' AND '9'"
     return f"CASE WHEN {shape} AND {sane} THEN {found} END"

@@ -83,7 +83,7 @@ def _facts(
 
 def _share(failed: int, checked: int) -> str:
     if not failed:
-        return f"all {checked:,} rows pass"
+        return f"all {checked:,} rows pass" if checked else "no rows"
     return f"{failed:,} of {checked:,} rows ({failed / max(checked, 1):.2%})"
 
 

@@ -65,6 +65,22 @@ class Suite(BaseModel):
     meta: dict[str, Any] = Field(default_factory=dict)
     other: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns that name a failing row: what is held, or shown as a sample."""
+        if self.kind == "source":
+            return ("message_id",)
+        return ("source", "message_id") if self.target == "events" else ("profile_id",)
+
+    def columns(self) -> list[str] | None:
+        """Columns that a copy of the table needs to be checked; None when it must be the whole table."""
+        needed = dict.fromkeys(self.keys)
+        for expectation in self.expectations:
+            if not expectation.columns or expectation.kwargs.get("row_condition"):
+                return None
+            needed.update(dict.fromkeys(expectation.columns))
+        return list(needed)
+
     def to_json(self) -> dict[str, Any]:
         """The JSON that `gx.ExpectationSuite(**json)` accepts."""
         found = [expectation.to_json() for expectation in self.expectations]

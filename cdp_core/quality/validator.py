@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cdp_core.engine.staging import Staging
 
 _PACKAGES = Path(__file__).resolve().parents[2]
-_KEYS = (("source", "message_id"), ("message_id",), ("profile_id",))
 
 
 class Validator:
@@ -68,7 +67,7 @@ class Validator:
         keys, rows = {}, {}
         for table in suites:
             columns = staging.columns(table)
-            keys[table] = next((list(key) for key in _KEYS if set(key) <= columns.keys()), [])
+            keys[table] = [key for key in suites[table].keys if key in columns]
             rows[table] = int(staging.table(table).count().execute())
         with staging.released() as path:
             told = self._ask(self._request(path, suites, keys))

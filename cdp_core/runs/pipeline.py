@@ -118,7 +118,7 @@ def _stages(
         if "load" in chosen.stages:
             errors = _load(engine, config, options, chosen, run, staging, suites, validator, root, now, progress)
         if options.dry_run:
-            run.finish("dry")
+            _finish(run, errors, "dry")
             return
         if chosen.stages & set(derive.DERIVED):
             _derive(engine, config, options, run, staging, suites, validator, now, progress)
@@ -132,9 +132,9 @@ def _stages(
         _finish(run, errors)
 
 
-def _finish(run: Run, errors: Sequence[CDPError]) -> None:
+def _finish(run: Run, errors: Sequence[CDPError], status: str = "succeeded") -> None:
     if not errors:
-        run.finish("succeeded")
+        run.finish(status)
         return
     more = f" (and {len(errors) - 1} more sources failed)" if len(errors) > 1 else ""
     run.finish("failed", f"{errors[0]}{more}", errors[0].exit_code)

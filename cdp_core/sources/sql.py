@@ -107,8 +107,9 @@ class SqlSource:
         number = 1
         for rows in result.partitions(CHUNK_ROWS):
             lines = pl.int_range(number, number + len(rows), dtype=pl.Int64).alias(LINE)
-            frame = _frame(names, rows).with_columns(lines)
-            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=newest, rows=frame)
+            frame, kinds = _frame(names, rows)
+            frame = frame.with_columns(lines)
+            yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=newest, rows=frame, kinds=kinds)
             number += len(rows)
         if number == 1:
             yield SourceBatch(part=self.part, fingerprint=fingerprint, cursor=newest, rows=pl.DataFrame())
@@ -168,13 +169,20 @@ def _stamp(file: Path | None) -> str | None:
     return "file=" + ",".join(f"{s.st_size}/{s.st_mtime_ns}" for s in both)
 
 
-def _frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    return pl.DataFrame([_series(name, values) for name, values in zip(names, zip(*rows, strict=True), strict=True)])
+def _frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The rows as columns, and which of them hold JSON."""
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    nested = {name: "json" for name, values in columns.items() if _types(values) and _types(values) <= {dict, list}}
+    return pl.DataFrame([_series(name, values) for name, values in columns.items()]), nested
+
+
+def _types(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values)) - {type(None)}
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
     """A column of one type; a column of many, as SQLite allows, becomes text."""
-    kinds = set(map(type, values)) - {type(None)}
+    kinds = _types(values)
     if not kinds:
         return pl.Series(name, [None] * len(values), dtype=pl.String)
     if kinds <= {dict, list}:
@@ -203,7 +211,7 @@ def _decimals(name: str, values: Sequence[Decimal | None]) -> pl.Series:
     present = [v for v in values if v is not None]
     if all(v.is_finite() and v == v.to_integral_value() and abs(v) < 2**63 for v in present):
         return pl.Series(name, [None if v is None else int(v) for v in values], dtype=pl.Int64)
-    if all(v.is_finite() and Decimal(repr(float(v))) == v for v in present):
+    if all(v.is_finite() and abs(v) < 10**15 and Decimal(repr(float(v))) == v for v in present):
         return pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
     return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
 

@@ -13,6 +13,8 @@ from typing import IO, Any, cast
 import numpy as np
 import polars as pl
 
+from cdp_core.errors import SourceError
+
 CHUNK_BYTES = 32 << 20
 MAX_ROW_BYTES = 4 << 20
 """A longer row goes to quarantine: 10 MB without a line end is a broken file, no customer."""
@@ -35,7 +37,7 @@ codecs.register_error("cdp_mark", _mark)
 codecs.register_error("cdp_latin", _as_latin)
 
 
-class BrokenFile(Exception):
+class BrokenFile(SourceError):
     """The bytes cannot be read: a truncated or damaged gzip stream."""
 
 
@@ -48,14 +50,14 @@ def pieces(path: Path, encoding: str | None = None, size: int | None = None, *, 
     """
     size = size or CHUNK_BYTES
     with _opened(path) as file:
-        blocks = _blocks(file, size)
+        blocks = _ahead(_blocks(file, size))
         head = next(blocks, b"")
         encoding, skip = _detect_wide(head) if encoding is None else (encoding.lower(), 0)
         if encoding in ("utf-16", "utf16"):
             encoding, skip = _detect_wide(head)[0] or "utf-16-le", _detect_wide(head)[1]
         if encoding in ("utf-8", "utf8") and head.startswith(codecs.BOM_UTF8):
             skip = 3
-        raw = itertools.chain([head[skip:]], blocks)
+        raw: Iterator[bytes] = itertools.chain([head[skip:]], blocks)
         if encoding and encoding.replace("_", "-").startswith(("utf-16", "utf-32")):
             raw = (text.encode() for text in _decoded(raw, encoding))
             encoding = "utf-8"
@@ -66,6 +68,17 @@ def _opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
+
+
+def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Read and inflate the next block while the caller works on this one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(next, blocks, None)
+        while (block := following.result()) is not None:
+            following = pool.submit(next, blocks, None)
+            yield block
 
 
 def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:

@@ -54,7 +54,7 @@ def _plain(name: str, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return not_blank(column)
     if isinstance(kind, pl.Struct):
-        return column.struct.json_encode()
+        return pl.when(column.is_not_null()).then(column.struct.json_encode()).alias(name)
     if kind.is_nested():
         wrapped = pl.struct(column.alias("v")).struct.json_encode()
         return pl.when(column.is_not_null()).then(wrapped.str.slice(5).str.head(-1)).alias(name)

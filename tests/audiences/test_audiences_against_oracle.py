@@ -79,7 +79,7 @@ def test_random_audiences_equal_the_oracle(lake: Engine, seed: int) -> None:
 @pytest.mark.spark
 @pytest.mark.xdist_group("spark")
 def test_random_audiences_equal_the_oracle_on_spark(spark: Engine) -> None:
-    compare_refresh(spark, 77, 40)
+    compare_refresh(spark, 77, 25)
 
 
 @pytest.mark.parametrize("seed", [11, 12])

@@ -164,8 +164,8 @@ def test_a_trait_that_is_gone_or_has_another_type_is_an_error_in_one_line(lake: 
 @pytest.mark.parametrize(
     "text", ["'; DROP TABLE profiles; --", "' OR '1'='1", "\\", '"', "%", "_", "a'b\"c\\d", "👩‍👧"]
 )
-def test_what_users_write_is_never_sql(engine: Engine, text: str) -> None:
-    inputs = world(engine, {"a": 1})
+def test_what_users_write_is_never_sql(lake: Engine, text: str) -> None:
+    inputs = world(lake, {"a": 1})
     hostile = {
         "and": [
             {"not": {"event": text}},
@@ -174,9 +174,9 @@ def test_what_users_write_is_never_sql(engine: Engine, text: str) -> None:
             {"not": {"consent": text}},
         ]
     }
-    found = compile_audience(engine, condition_from_dict(hostile), inputs, NOW)
-    assert engine.polars(found)["profile_id"].to_list() == ["a"]
-    assert engine.has("profiles")
+    found = compile_audience(lake, condition_from_dict(hostile), inputs, NOW)
+    assert lake.polars(found)["profile_id"].to_list() == ["a"]
+    assert lake.has("profiles")
 
 
 def test_many_audiences(lake: Engine) -> None:

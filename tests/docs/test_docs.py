@@ -56,7 +56,7 @@ def folder(world: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypa
 @pytest.fixture
 def reader(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     page: Path = request.getfixturevalue("page")
-    found = Reader(folder)
+    found = Reader(folder, exact=docs_pages.starts_empty(page))
     if page == NEEDS_POSTGRES:
         url = request.getfixturevalue("postgres_url")
         monkeypatch.setenv("WAREHOUSE_URL", url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +12,14 @@ from typing import Any
 import polars as pl
 
 from cdp_core import tables
+from cdp_core.engine import Engine
+from cdp_core.identity.resolve import Resolution, resolve
 from cdp_core.identity.spec import IdentitySpec
 
 NOW = datetime(2026, 1, 1)
 START = datetime(2025, 1, 1)
 Identifier = tuple[str, str]
+Resolve = Callable[..., Resolution]
 
 
 def event(number: int, identifiers: Sequence[Identifier], *, source: str = "web", **more: Any) -> dict[str, Any]:
@@ -123,3 +126,16 @@ def outcome(identifiers: pl.DataFrame, event_profiles: pl.DataFrame) -> frozense
         events.setdefault(profile, set()).add((source, message_id))
     assert set(events) == set(held)
     return frozenset((frozenset(has), frozenset(events[p])) for p, has in held.items())
+
+
+def resolver(engine: Engine) -> Resolve:
+    """Resolve events given as dicts or as a frame; `after` is an earlier resolution."""
+
+    def run(events: Any, spec: IdentitySpec | None = None, *, after: Resolution | None = None) -> Resolution:
+        rows = events if isinstance(events, pl.DataFrame) else frame(events)
+        previous = (after.user_identifiers, after.profile_merges) if after else (None, None)
+        return resolve(
+            engine, engine.frame(rows), spec or IdentitySpec(), previous=previous[0], merges=previous[1], now=NOW
+        )
+
+    return run

@@ -44,7 +44,7 @@ def test_equals_all_pairs(records: list[tuple[int, int]]) -> None:
     assert (found.wrong_merges, found.records) == (wrong, len(records))
 
 
-def test_records_are_those_of_the_events(engine: Engine) -> None:
+def test_records_are_those_of_the_events(lake: Engine) -> None:
     events = [
         event(1, [("user_id", "u1")], record_id="r1"),
         event(2, [("anonymous_id", "a1"), ("user_id", "u2")]),
@@ -61,7 +61,7 @@ def test_records_are_those_of_the_events(engine: Engine) -> None:
         ["source", "record", "person"],
         orient="row",
     )
-    found = evaluate(engine, engine.frame(frame(events)), engine.frame(owners), truth)
+    found = evaluate(lake, lake.frame(frame(events)), lake.frame(owners), truth)
     assert (found.precision, found.recall) == (1.0, pytest.approx(1 / 3))
     assert (found.records, found.missing, found.wrong_merges) == (4, 1, 0)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import networkx as nx
 import pytest
-from conftest import Resolve
-from identity_worlds import START, event
+from identity_worlds import START, Resolve, event
 
 from cdp_core.engine import Engine
 from cdp_core.identity.graph import bridges, edges_frame, nodes_frame, profile_graph
@@ -23,8 +22,8 @@ EVENTS = [
 
 
 @pytest.fixture
-def graph(lake: Engine, resolved_here: Resolve) -> nx.Graph:
-    found = resolved_here(EVENTS)
+def graph(lake: Engine, resolved: Resolve) -> nx.Graph:
+    found = resolved(EVENTS)
     return profile_graph(lake.polars(found.identity_links), lake.polars(found.user_identifiers))
 
 
@@ -60,11 +59,11 @@ def test_an_empty_graph_can_be_drawn(lake: Engine) -> None:
     assert nodes_frame(empty).is_empty()
 
 
-def test_a_typed_identifier_leads_to_its_profile(lake: Engine, resolved_here: Resolve) -> None:
+def test_a_typed_identifier_leads_to_its_profile(lake: Engine, resolved: Resolve) -> None:
     spec = IdentitySpec()
     apart = [event(1, [("email", "ann@x.org"), ("phone", "4155550134")]), event(2, [("user_id", "9")])]
-    first = resolved_here(apart, spec)
-    found = resolved_here([*apart, event(3, [("user_id", "9"), ("email", "ann@x.org")])], spec, after=first)
+    first = resolved(apart, spec)
+    found = resolved([*apart, event(3, [("user_id", "9"), ("email", "ann@x.org")])], spec, after=first)
     for name in ("user_identifiers", "profile_merges"):
         lake.replace(name, getattr(found, name))
     (profile,) = set(lake.polars(found.user_identifiers)["profile_id"])

@@ -6,8 +6,7 @@ import time
 
 import polars as pl
 import pytest
-from conftest import Resolve
-from identity_worlds import START
+from identity_worlds import START, Resolve
 
 from cdp_core import tables
 from cdp_core.engine import Engine
@@ -38,11 +37,11 @@ def sizes(engine: Engine, found: Resolution) -> pl.DataFrame:
     return rows.group_by("profile_id").agg(users=users, size=pl.len())
 
 
-def test_ten_thousand_people_with_one_email(lake: Engine, resolved_here: Resolve) -> None:
+def test_ten_thousand_people_with_one_email(lake: Engine, resolved: Resolve) -> None:
     once = world(10_000, user_id=pl.format("u{}", "n"), properties='{"email":"info@shop.example.com"}')
     twice = pl.concat([once, once.with_columns(message_id="again " + pl.col("message_id"))])
     started = time.perf_counter()
-    found = resolved_here(twice, SPEC)
+    found = resolved(twice, SPEC)
     assert time.perf_counter() - started < 30, "bounded; it takes about a second on an idle machine"
     assert sizes(lake, found)["users"].to_list() == [1] * 10_000
     rows = lake.polars(found.identity_conflicts)
@@ -50,37 +49,37 @@ def test_ten_thousand_people_with_one_email(lake: Engine, resolved_here: Resolve
     assert set(rows["detail"]) == {"would give 2 user_id, limit 1; in 2 events"}
 
 
-def test_one_device_with_five_thousand_logins(lake: Engine, resolved_here: Resolve) -> None:
-    found = resolved_here(world(5_000, user_id=pl.format("u{}", "n"), anonymous_id="kiosk"), SPEC)
+def test_one_device_with_five_thousand_logins(lake: Engine, resolved: Resolve) -> None:
+    found = resolved(world(5_000, user_id=pl.format("u{}", "n"), anonymous_id="kiosk"), SPEC)
     assert sizes(lake, found)["users"].max() == 1
     assert lake.polars(found.identity_conflicts).height == 4_999
 
 
-def test_five_thousand_devices_with_one_email(lake: Engine, resolved_here: Resolve) -> None:
-    found = resolved_here(world(5_000, anonymous_id=pl.format("d{}", "n"), properties='{"email":"a@x.org"}'), SPEC)
+def test_five_thousand_devices_with_one_email(lake: Engine, resolved: Resolve) -> None:
+    found = resolved(world(5_000, anonymous_id=pl.format("d{}", "n"), properties='{"email":"a@x.org"}'), SPEC)
     assert sizes(lake, found)["size"].max() == 21
     assert set(lake.polars(found.identity_conflicts)["rule"]) == {"limit:anonymous_id"}
 
 
-def test_a_chain_of_a_hundred_thousand_links(lake: Engine, resolved_here: Resolve) -> None:
+def test_a_chain_of_a_hundred_thousand_links(lake: Engine, resolved: Resolve) -> None:
     loose = IdentitySpec.model_validate(
         {"identifiers": {"anonymous_id": {"limit": 10**9}, "user_id": {"limit": 10**9}}}
     )
     step = (pl.col("n") + 1) // 2
     events = world(100_000, anonymous_id=pl.format("d{}", step), user_id=pl.format("u{}", pl.col("n") // 2))
-    found = resolved_here(events, loose)
+    found = resolved(events, loose)
     assert sizes(lake, found)["size"].max() <= loose.max_mappings
     assert set(lake.polars(found.identity_conflicts)["rule"]) <= {"max_merges", "max_mappings"}
     assert lake.polars(found.event_profiles).height == 100_000
 
 
 @pytest.mark.parametrize("value", ["null", "NULL", "anonymous", "-1", "0", "0000-0000", "", "  "])
-def test_values_that_identify_nobody(lake: Engine, resolved_here: Resolve, value: str) -> None:
-    found = resolved_here(world(50, user_id=value, anonymous_id=pl.format("d{}", "n")), SPEC)
+def test_values_that_identify_nobody(lake: Engine, resolved: Resolve, value: str) -> None:
+    found = resolved(world(50, user_id=value, anonymous_id=pl.format("d{}", "n")), SPEC)
     assert sizes(lake, found)["size"].to_list() == [1] * 50
 
 
-def test_lookalikes_are_different_people(lake: Engine, resolved_here: Resolve) -> None:
+def test_lookalikes_are_different_people(lake: Engine, resolved: Resolve) -> None:
     emails = pl.Series(["ann@example.org", "аnn@example.org", "ann@exаmple.org"])
-    found = resolved_here(world(3, properties='{"email":"' + emails + '"}'), SPEC)
+    found = resolved(world(3, properties='{"email":"' + emails + '"}'), SPEC)
     assert found.stats.profiles == 3

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from conftest import Resolve
-from identity_worlds import NOW, Outcome, frame, one_by_one, outcome, random_world
+from identity_worlds import NOW, Outcome, Resolve, frame, one_by_one, outcome, random_world
 
 from cdp_core.engine import Engine
 from cdp_core.identity.policy import Rules, settle
@@ -54,13 +53,13 @@ def _same_demotions(lake: Engine, conflicts: object, expected: list[Outcome]) ->
     assert {row[2:] for row in found} == {row[2:] for row in wanted}
 
 
-def test_the_order_of_loading_does_not_matter(resolved_here: Resolve, lake: Engine) -> None:
+def test_the_order_of_loading_does_not_matter(resolved: Resolve, lake: Engine) -> None:
     rules = SPECS["tight"]
     events = [told.as_event() for seed in range(60) for told in random_world(seed, rules)]
     tables = []
     for order in range(3):
         random.Random(order).shuffle(events)
-        found = resolved_here(events, rules)
+        found = resolved(events, rules)
         names = ("identity_links", "user_identifiers", "event_profiles", "identity_conflicts")
         frames = [lake.polars(getattr(found, name)) for name in names]
         tables.append([f.sort(f.columns).to_dicts() for f in frames])

@@ -9,8 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Resolve
-from identity_worlds import START, event
+from identity_worlds import START, Resolve, event
 
 from cdp_core import tables
 from cdp_core.engine import Engine
@@ -36,25 +35,25 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def groups(engine: Engine, found: Resolution) -> set[frozenset[str]]:
+def groups(lake: Engine, found: Resolution) -> set[frozenset[str]]:
     """Profiles as sets of type:value."""
-    rows = engine.polars(found.user_identifiers)
+    rows = lake.polars(found.user_identifiers)
     named = rows.select("profile_id", name=pl.format("{}:{}", "type", "value"))
     return {frozenset(names) for names in named.group_by("profile_id").agg("name")["name"]}
 
 
-def owners(engine: Engine, found: Resolution) -> dict[str, str]:
-    return dict(engine.polars(found.event_profiles).select("message_id", "profile_id").iter_rows())
+def owners(lake: Engine, found: Resolution) -> dict[str, str]:
+    return dict(lake.polars(found.event_profiles).select("message_id", "profile_id").iter_rows())
 
 
-def conflicts(engine: Engine, found: Resolution) -> list[dict[str, Any]]:
-    return engine.polars(found.identity_conflicts).sort("rule", "type", "value").to_dicts()
+def conflicts(lake: Engine, found: Resolution) -> list[dict[str, Any]]:
+    return lake.polars(found.identity_conflicts).sort("rule", "type", "value").to_dicts()
 
 
-def test_tables_have_the_canonical_shape(engine: Engine, resolved: Resolve) -> None:
+def test_tables_have_the_canonical_shape(lake: Engine, resolved: Resolve) -> None:
     found = resolved([event(1, [("user_id", "u1"), ("email", "a@x.org")]), event(2, [("email", "no")])], SPEC)
     for name in ("identity_links", "user_identifiers", "event_profiles", "profile_merges", "identity_conflicts"):
-        frame = engine.polars(getattr(found, name))
+        frame = lake.polars(getattr(found, name))
         assert dict(frame.select(*tables.CANONICAL[name].columns).schema) == dict(
             tables.CANONICAL[name].polars_schema()
         ), name
@@ -62,7 +61,7 @@ def test_tables_have_the_canonical_shape(engine: Engine, resolved: Resolve) -> N
         assert not key or not frame.select(key).is_duplicated().any()
 
 
-def test_identifiers_are_read_from_every_place(engine: Engine, resolved: Resolve) -> None:
+def test_identifiers_are_read_from_every_place(lake: Engine, resolved: Resolve) -> None:
     events = [
         event(1, [("user_id", "u1"), ("crm_contact_id", "c1")]),
         event(2, [], user_id="u1", traits=json.dumps({"email": "A@X.org", "crmContactId": "c2"})),
@@ -77,14 +76,23 @@ def test_identifiers_are_read_from_every_place(engine: Engine, resolved: Resolve
         event(5, [], user_id="u1", traits='{"ph\\u006fne": "+14155550134"}'),
     ]
     found = resolved(events, SPEC)
-    assert groups(engine, found) == {
+    assert groups(lake, found) == {
         frozenset(
-            ["user_id:u1", "crm_contact_id:c1", "crm_contact_id:c2", "email:a@x.org", f"email_sha256:{sha('a@x.org')}", "anonymous_id:d1", "anonymous_id:d2", "phone:+14155550134"]
+            [
+                "user_id:u1",
+                "crm_contact_id:c1",
+                "crm_contact_id:c2",
+                "email:a@x.org",
+                f"email_sha256:{sha('a@x.org')}",
+                "anonymous_id:d1",
+                "anonymous_id:d2",
+                "phone:+14155550134",
+            ]
         )
     }
 
 
-def test_what_is_no_identifier_of_a_person(engine: Engine, resolved: Resolve) -> None:
+def test_what_is_no_identifier_of_a_person(lake: Engine, resolved: Resolve) -> None:
     account = {"externalIds": [{"id": "acme", "type": "crm_contact_id", "collection": "accounts"}]}
     events = [
         event(1, [], user_id="u1", type="group", group_id="g", traits=json.dumps({"email": "office@x.org"})),
@@ -97,19 +105,19 @@ def test_what_is_no_identifier_of_a_person(engine: Engine, resolved: Resolve) ->
         event(8, [], user_id="u6\x1eemail\x1fu1@x.org"),
     ]
     found = resolved(events, SPEC)
-    assert groups(engine, found) == {
+    assert groups(lake, found) == {
         frozenset([f"user_id:{u}"]) for u in ("u1", "u2", "u3", "u4", "u5", "u6 email u1@x.org")
     }
-    assert set(owners(engine, found)) == {f"m{n:06d}" for n in (1, 2, 3, 6, 7, 8)}
+    assert set(owners(lake, found)) == {f"m{n:06d}" for n in (1, 2, 3, 6, 7, 8)}
 
 
-def test_group_id_counts_when_it_is_listed(lake: Engine, resolved_here: Resolve) -> None:
+def test_group_id_counts_when_it_is_listed(lake: Engine, resolved: Resolve) -> None:
     rules = IdentitySpec.model_validate({"identifiers": {"user_id": {}, "group_id": {}}})
-    found = resolved_here([event(n, [], user_id=f"u{n}", group_id="g") for n in (1, 2)], rules)
+    found = resolved([event(n, [], user_id=f"u{n}", group_id="g") for n in (1, 2)], rules)
     assert groups(lake, found) == {frozenset(["user_id:u1", "user_id:u2", "group_id:g"])}
 
 
-def test_only_the_newest_version_of_a_track_row_counts(engine: Engine, resolved: Resolve) -> None:
+def test_only_the_newest_version_of_a_track_row_counts(lake: Engine, resolved: Resolve) -> None:
     def version(n: int, email: str, **more: Any) -> dict[str, Any]:
         return event(n, [("email", email)], type="track", row_key="order 1", **more)
 
@@ -125,13 +133,13 @@ def test_only_the_newest_version_of_a_track_row_counts(engine: Engine, resolved:
         event(8, [("email", "b@x.org")], type="track"),
     ]
     found = resolved(events, SPEC)
-    emails = {name for group in groups(engine, found) for name in group if name.startswith("email:")}
+    emails = {name for group in groups(lake, found) for name in group if name.startswith("email:")}
     names = ("new", "other", "first", "second", "a", "b")
     assert emails == {f"email:{name}@x.org" for name in names}
-    assert set(owners(engine, found)) == {f"m{n:06d}" for n in (1, 4, 5, 6, 7, 8)}
+    assert set(owners(lake, found)) == {f"m{n:06d}" for n in (1, 4, 5, 6, 7, 8)}
 
 
-def test_alias_joins_what_a_person_was_called(engine: Engine, resolved: Resolve) -> None:
+def test_alias_joins_what_a_person_was_called(lake: Engine, resolved: Resolve) -> None:
     events = [
         event(1, [], anonymous_id="d1"),
         event(2, [], type="alias", user_id="u1", previous_id="d1"),
@@ -139,21 +147,21 @@ def test_alias_joins_what_a_person_was_called(engine: Engine, resolved: Resolve)
         event(4, [], user_id="u3", previous_id="d1"),
     ]
     found = resolved(events, SPEC)
-    assert groups(engine, found) == {
+    assert groups(lake, found) == {
         frozenset(["anonymous_id:d1", "user_id:u1"]),
         frozenset(["user_id:u2"]),
         frozenset(["user_id:u3"]),
     }
-    links = engine.polars(found.identity_links)
+    links = lake.polars(found.identity_links)
     assert links.select("left_value", "right_value", "rule").rows() == [("u1", "d1", "alias")]
 
 
-def test_evidence_is_a_star_with_counts_and_times(engine: Engine, resolved: Resolve) -> None:
+def test_evidence_is_a_star_with_counts_and_times(lake: Engine, resolved: Resolve) -> None:
     pair = [("user_id", "u1"), ("email", "a@x.org"), ("anonymous_id", "d1")]
     events = [event(1, pair), event(5, pair), event(3, pair[1:], source="crm")]
     found = resolved(events, SPEC)
     columns = ("left_type", "right_type", "source", "rule", "first_seen", "last_seen", "events")
-    rows = engine.polars(found.identity_links).select(columns).sort(columns).rows()
+    rows = lake.polars(found.identity_links).select(columns).sort(columns).rows()
 
     def at(minute: int) -> datetime:
         return START + timedelta(minutes=minute)
@@ -165,11 +173,11 @@ def test_evidence_is_a_star_with_counts_and_times(engine: Engine, resolved: Reso
         ("user_id", "anonymous_id", "web", "same_event", at(1), at(5), 2),
         ("user_id", "email", "web", "same_event", at(1), at(5), 2),
     ]
-    known = engine.polars(found.user_identifiers).filter(type="email").to_dicts()[0]
+    known = lake.polars(found.user_identifiers).filter(type="email").to_dicts()[0]
     assert (known["first_seen"], known["last_seen"], known["events"]) == (at(1), at(5), 3)
 
 
-def test_a_household_shares_an_email_but_not_a_profile(engine: Engine, resolved: Resolve) -> None:
+def test_a_household_shares_an_email_but_not_a_profile(lake: Engine, resolved: Resolve) -> None:
     shared = ("email", "family@x.org")
     events = [
         event(1, [("user_id", "ann"), shared, ("anonymous_id", "d1")]),
@@ -179,13 +187,13 @@ def test_a_household_shares_an_email_but_not_a_profile(engine: Engine, resolved:
     ]
     found = resolved(events, SPEC)
     digest = f"email_sha256:{sha('family@x.org')}"
-    assert groups(engine, found) == {
+    assert groups(lake, found) == {
         frozenset(["user_id:ann", "email:family@x.org", digest, "anonymous_id:d1"]),
         frozenset(["user_id:bob"]),
     }
-    who = owners(engine, found)
+    who = owners(lake, found)
     assert who["m000001"] == who["m000004"] != who["m000002"] == who["m000003"]
-    lost = conflicts(engine, found)
+    lost = conflicts(lake, found)
     assert [(c["type"], c["value"]) for c in lost] == [
         ("anonymous_id", "d2"),
         ("email", "family@x.org"),
@@ -200,41 +208,41 @@ def test_a_household_shares_an_email_but_not_a_profile(engine: Engine, resolved:
     assert (found.stats.profiles, found.stats.identifiers, found.stats.demoted) == (2, 5, 3)
 
 
-def test_blocked_and_invalid_values_are_counted_per_value(engine: Engine, resolved: Resolve) -> None:
+def test_blocked_and_invalid_values_are_counted_per_value(lake: Engine, resolved: Resolve) -> None:
     events = [
         event(1, [("user_id", "undefined"), ("email", "test@example.com"), ("anonymous_id", "d1")]),
         event(2, [("user_id", "undefined"), ("email", "TEST@example.com"), ("anonymous_id", "d2")]),
         event(3, [("user_id", "undefined"), ("phone", "555")], source="crm"),
     ]
     found = resolved(events, SPEC)
-    assert groups(engine, found) == {frozenset(["anonymous_id:d1"]), frozenset(["anonymous_id:d2"])}
-    rows = [(c["type"], c["value"], c["rule"], c["action"], c["source"], c["detail"]) for c in conflicts(engine, found)]
+    assert groups(lake, found) == {frozenset(["anonymous_id:d1"]), frozenset(["anonymous_id:d2"])}
+    rows = [(c["type"], c["value"], c["rule"], c["action"], c["source"], c["detail"]) for c in conflicts(lake, found)]
     assert rows == [
         ("email", "TEST@example.com", "blocked", "ignored", "web", "in 1 event"),
         ("email", "test@example.com", "blocked", "ignored", "web", "in 1 event"),
         ("user_id", "undefined", "blocked", "ignored", None, "in 3 events"),
         ("phone", "555", "invalid", "ignored", "crm", "in 1 event"),
     ]
-    assert set(owners(engine, found)) == {"m000001", "m000002"}
+    assert set(owners(lake, found)) == {"m000001", "m000002"}
 
 
-def test_no_events_at_all(engine: Engine, resolved: Resolve) -> None:
+def test_no_events_at_all(lake: Engine, resolved: Resolve) -> None:
     for events in ([], [event(1, [])]):
         found = resolved(events, SPEC)
-        assert groups(engine, found) == set()
+        assert groups(lake, found) == set()
         assert (found.stats.profiles, found.stats.identifiers) == (0, 0)
 
 
-def test_events_without_any_time_come_last(lake: Engine, resolved_here: Resolve) -> None:
+def test_events_without_any_time_come_last(lake: Engine, resolved: Resolve) -> None:
     timeless = event(1, [("user_id", "a"), ("email", "x@x.org")], timestamp=None, received_at=None)
-    found = resolved_here([timeless, event(9, [("user_id", "b"), ("email", "x@x.org")])], SPEC)
+    found = resolved([timeless, event(9, [("user_id", "b"), ("email", "x@x.org")])], SPEC)
     assert frozenset(["user_id:a"]) in groups(lake, found)
 
 
 @pytest.mark.parametrize("text", ["{", "[1,", "nonsense"])
-def test_a_region_or_pattern_fault_is_said_in_a_line(lake: Engine, resolved_here: Resolve, text: str) -> None:
+def test_a_region_or_pattern_fault_is_said_in_a_line(lake: Engine, resolved: Resolve, text: str) -> None:
     from cdp_core.errors import SpecError
 
     rules = SPEC.model_copy(update={"region": "ZZ"})
     with pytest.raises(SpecError, match="unknown region 'ZZ'"):
-        resolved_here([event(1, [("phone", text)])], rules)
+        resolved([event(1, [("phone", text)])], rules)

@@ -117,13 +117,14 @@ def test_whatever_a_key_is_called_it_is_only_a_key(engine: Engine) -> None:
     events = [event(1, type="track", event="Order", properties=numbers, context=said), event(2, traits=numbers)]
     traits: dict[str, Any] = {}
     for i, key in enumerate(HOSTILE):
-        traits[f"p{i}"] = {"max": f"Order.{key}"}
         traits[f"t{i}"] = {"from": key}
         traits[f"w{i}"] = {"count": "Order", "where": {key: i}}
+    traits["first"] = {"max": f"Order.{HOSTILE[-1]}"}
     built = build(engine, events, traits)
     found = engine.polars(built.profiles).row(0, named=True)
     for i, key in enumerate(HOSTILE):
-        assert (found[f"p{i}"], found[f"t{i}"], found[f"w{i}"]) == (i, str(i), 1), key
+        assert (found[f"t{i}"], found[f"w{i}"]) == (str(i), 1), key
+    assert found["first"] == len(HOSTILE) - 1
     assert sorted(engine.polars(built.consents)["category"]) == sorted(HOSTILE)
 
 

@@ -73,6 +73,14 @@ def test_traits_equal_the_oracle_on_spark(spark: Engine) -> None:
     compare(spark, 99)
 
 
+@pytest.mark.spark
+@pytest.mark.xdist_group("spark")
+def test_a_list_is_published_on_spark(spark: Engine) -> None:
+    lists = pl.DataFrame({"profile_id": ["a", "b"], "genres": [["Jazz", "Rock"], None]})
+    spark.replace("profiles", spark.frame(lists))
+    assert spark.polars(spark.table("profiles")).sort("profile_id")["genres"].to_list() == [["Jazz", "Rock"], None]
+
+
 def test_results_do_not_depend_on_the_load_order(lake: Engine) -> None:
     _, events, owners = random_world(7)
     load(lake, events, owners)
@@ -95,12 +103,12 @@ def test_columns_stand_in_the_order_of_the_definitions(lake: Engine) -> None:
     assert schema["spent"] == pl.Float64
 
 
-def test_published_tables_read_back_equal(engine: Engine) -> None:
+def test_published_tables_read_back_equal(lake: Engine) -> None:
     _, events, owners = random_world(4, profiles=3, events=40)
-    load(engine, events, owners)
-    built = build(engine)
+    load(lake, events, owners)
+    built = build(lake)
     for name in ("profiles", "profile_traits", "consents"):
-        engine.replace(name, getattr(built, name))
+        lake.replace(name, getattr(built, name))
         keys = [c for c in ("profile_id", "trait", "category") if c in getattr(built, name).columns]
-        made, read = engine.polars(getattr(built, name)).sort(keys), engine.polars(engine.table(name)).sort(keys)
+        made, read = lake.polars(getattr(built, name)).sort(keys), lake.polars(lake.table(name)).sort(keys)
         assert made.rows() == read.rows()

@@ -138,7 +138,7 @@ def test_a_row_that_is_rejected_and_fails_is_held_once(staging: Staging, validat
     staging.append("rejects", pl.DataFrame([reject], schema=REJECT, orient="row"))
     _check(staging, validator, tables, suite("people", MAIL))
     held = _held(staging)["m2"]
-    assert [r["rule"] for r in json.loads(held["reasons"])] == ["email_shape", "map.time"]
+    assert [r["rule"] for r in json.loads(held["reasons"])] == ["map.time", "email_shape"]
     assert held["payload"] == "the line itself"
 
 
@@ -271,6 +271,30 @@ def test_derived_tables_warn_and_stop(staging: Staging, validator: Validator) ->
     assert not staging.has("held")
     both = check_tables(staging, [profiles, consents], validator, tables=["profiles", "consents"], run_id="r1", now=NOW)
     assert {r.suite for r in both.stopped} == {"profiles", "consents"}
+
+
+def test_a_sample_of_a_derived_table_names_profiles(staging: Staging, validator: Validator) -> None:
+    """Also where the table has the columns that name an event: computed values have no event."""
+    rows = {
+        "profile_id": ["p1", "p2"],
+        "trait": ["orders", "city"],
+        "source": [None, "crm"],
+        "message_id": [None, "m1"],
+    }
+    staging.append("profile_traits", pl.DataFrame(rows))
+    given = suite("profile_traits", expect("given", "warn", NOT_NULL, column="source"), kind="table")
+    verdict = check_tables(staging, [given], validator, tables=["profile_traits"], run_id="r1", now=NOW)
+    assert verdict.violations["sample"].to_list() == ['["p1"]']
+
+
+def test_a_suite_says_which_columns_its_check_needs() -> None:
+    given = expect("given", "warn", NOT_NULL, column="trait")
+    once = expect("once", "warn", "expect_compound_columns_to_be_unique", column_list=["profile_id", "trait"])
+    every = expect("sql", "warn", SQL, unexpected_rows_query="SELECT * FROM {batch} WHERE value = rule")
+    some = expect("some", "warn", NOT_NULL, column="value", row_condition='col("trait")=="city"')
+    assert suite("profile_traits", given, once, kind="table").columns() == ["profile_id", "trait"]
+    assert suite("profile_traits", given, every, kind="table").columns() is None
+    assert suite("profile_traits", given, some, kind="table").columns() is None
 
 
 def test_names_with_odd_letters_work(staging: Staging, validator: Validator) -> None:

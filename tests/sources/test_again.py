@@ -42,8 +42,8 @@ def test_only_files_that_changed_are_read_and_unchanged_rows_keep_their_ids(load
     (tmp_path / "a1.csv").write_text("id,name\n1,Ann\n2,Robert\n4,Dee\n")
     second = load(SPEC, before=first)
     assert second.read == 3
-    ids = {r: m for r, m in second.events.select("record_id", "message_id").rows()}
-    old = {r: m for r, m in first.events.select("record_id", "message_id").rows()}
+    ids = dict(second.events.select("record_id", "message_id").rows())
+    old = dict(first.events.select("record_id", "message_id").rows())
     assert ids["1"] == old["1"]
     assert ids["2"] != old["2"]
     assert dict(second.state.select("part", "rows").rows()) == {"a1.csv": 3, "a2.csv": 1}

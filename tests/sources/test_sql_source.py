@@ -73,11 +73,11 @@ def test_a_query_and_an_edited_one(load: Load, shop: sqlite3.Connection) -> None
 
 
 def test_many_chunks(load: Load, shop: sqlite3.Connection) -> None:
-    add(shop, *((n, str(n), n / 4, n if n < 100_000 else "text", "1998-01-01") for n in range(120_000)))
+    add(shop, *((n, str(n), n / 4, n if n < 50_000 else "text", "1998-01-01") for n in range(60_000)))
     loaded = load(LITE)
-    assert loaded.read == loaded.events.height == 120_000
-    assert loaded.events["message_id"].n_unique() == 120_000
-    assert loaded.rows().schema["any"] == str or str(loaded.rows().schema["any"]) == "String"
+    assert loaded.read == loaded.events.height == 60_000
+    assert loaded.events["message_id"].n_unique() == 60_000
+    assert str(loaded.rows().schema["any"]) == "String"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_database_that_is_down(load: Load, postgres_server: Server) -> None:
     with pytest.raises(SourceError, match=r"source 's': the database refused: .*nowhere.* does not exist") as caught:
         load(spec)
     unused = spec | {"url": postgres_server.url().replace(str(postgres_server.port), "1")}
-    with pytest.raises(SourceError, match="the database refused: .*[Cc]onnection refused") as down:
+    with pytest.raises(SourceError, match=r"the database refused: .*[Cc]onnection refused") as down:
         load(unused)
     for error in (caught, down):
         assert PASSWORD not in str(error.value)

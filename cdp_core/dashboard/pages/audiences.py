@@ -108,11 +108,11 @@ def _table(ws: cdp.Workspace, frame: pl.DataFrame) -> None:
 def _one(ws: cdp.Workspace, name: str) -> None:
     _back()
     frame = cached(view.listing, ws).filter(pl.col("audience") == name).to_dicts()[0]
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    with left:
+    row = st.container(horizontal=True, vertical_alignment="center")
+    with row.container():
         st.subheader(f.escape(f.label(name)), anchor=False)
         st.caption(f.escape(frame["description"] or frame["condition"]))
-    with right.container(horizontal=True, horizontal_alignment="right"):
+    with row:
         st.button("Delete…", key="delete_audience", icon=":material/delete:", on_click=_ask_delete, args=(name,))
     used = view.used_by(ws, name)
     with st.grid(4, min_column_width=160, gap="small"):
@@ -154,7 +154,7 @@ def _history(ws: cdp.Workspace, name: str) -> None:
     if frame.is_empty():
         parts.empty("No history yet", "Every run that changes the members adds a point.")
         return
-    left, right = st.columns([3, 2], gap="small")
+    left, right = parts.main_and_aside()
     with left.container(border=True):
         st.markdown("**Members over time**")
         chart: alt.LayerChart = charts.steps(frame, time="at", value="members", unit="Members", height=240)

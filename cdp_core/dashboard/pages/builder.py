@@ -65,7 +65,7 @@ def _editor() -> None:
     ws = session.workspace()
     draft: Draft = st.session_state[_DRAFT]
     offered = cached(view.choices, ws)
-    left, right = st.columns([3, 2], gap="small")
+    left, right = parts.main_and_aside()
     with left:
         if draft.yaml_only is None:
             _group(ws, draft.root, offered, draft, depth=0)

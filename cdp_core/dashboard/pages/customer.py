@@ -25,12 +25,12 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
         st.warning(str(error), icon=":material/search_off:")
         return
     _header(ws, card)
-    left, right = st.columns(2, gap="small")
+    left, right = parts.halves()
     with left.container(border=True, height="stretch"):
         _golden(card)
     with right.container(border=True, height="stretch"):
         _timeline(card.profile_id)
-    left, right = st.columns([3, 2], gap="small")
+    left, right = parts.main_and_aside()
     with left.container(border=True, height="stretch"):
         _identity(ws, card)
     with right.container(border=True, height="stretch"):

@@ -99,12 +99,12 @@ def _open_picked() -> None:
 
 def _one(ws: cdp.Workspace, name: str) -> None:
     sync = cached(view.one, ws, name)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    with left:
+    row = st.container(horizontal=True, vertical_alignment="center")
+    with row.container():
         st.subheader(f.escape(f.label(name)), anchor=False)
         model, place = f.escape(parts.model_in_words(sync.model)), f.escape(f"{sync.destination} ({sync.type})")
         st.caption(f"{model} :material/arrow_forward: {place}")
-    with right.container(horizontal=True, horizontal_alignment="right"):
+    with row:
         _download(sync)
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Delivered", f.number(sync.counts["delivered"]), help="Rows the destination holds", border=True)

@@ -32,7 +32,7 @@ def page(ws: cdp.Workspace) -> None:
             "Joined", f.percent(share), help=f"{f.number(found.joined)} profiles have several identifiers", border=True
         )
         st.metric("Conflicts", f.number(found.conflicts), help="What the rules held back or demoted", border=True)
-    left, right = st.columns(2, gap="small")
+    left, right = parts.halves()
     with left.container(border=True, height="stretch"):
         _sizes(ws)
     with right.container(border=True, height="stretch"):

@@ -19,19 +19,19 @@ _ENDS = ("#6A66DD", "#9A9AA8", "#DC8A2E", "#12A594", "#9A9AA8")
 
 def page(ws: cdp.Workspace) -> None:
     _tiles(ws)
-    left, right = st.columns([2, 1], gap="small")
+    left, right = parts.halves()
     with left.container(border=True, height="stretch"):
         _volumes(ws)
     with right.container(border=True, height="stretch"):
         _needs(ws)
     with st.container(border=True):
         _sources(ws)
-    left, right = st.columns(2, gap="small")
+    left, right = parts.halves()
     with left.container(border=True, height="stretch"):
         _audiences(ws)
     with right.container(border=True, height="stretch"):
         _syncs(ws)
-    left, right = st.columns(2, gap="small")
+    left, right = parts.halves()
     with left.container(border=True, height="stretch"):
         _quality(ws)
     with right.container(border=True, height="stretch"):

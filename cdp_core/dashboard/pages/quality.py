@@ -64,7 +64,7 @@ def _suites(ws: cdp.Workspace) -> None:
         )
         return
     names = rules["suite"].unique(maintain_order=True).to_list()
-    left, right = st.columns([3, 2], gap="small")
+    left, right = parts.main_and_aside()
     with left.container(border=True, height="stretch"):
         st.subheader("Suites", anchor=False)
         _suite_table(rules)
@@ -187,12 +187,12 @@ def _rules(ws: cdp.Workspace, rules: pl.DataFrame) -> None:
                 color=["red", "orange", "gray"],
                 help="stop ends the run, quarantine holds the rows, warn counts",
             ),
-            "description": column.TextColumn("Expectation", width="large"),
-            "field": column.TextColumn("Column"),
-            "suite": column.TextColumn("Suite"),
+            "description": column.TextColumn("Expectation", width=330),
+            "field": column.TextColumn("Column", width=90),
+            "suite": column.TextColumn("Suite", width=105),
             "share": column.ProgressColumn("Rows passed", format="percent", min_value=0, max_value=1),
-            "failed": column.NumberColumn("Failing", format="localized"),
-            "checked": column.NumberColumn("Checked", format="localized"),
+            "failed": column.NumberColumn("Failing", format="localized", width=70),
+            "checked": column.NumberColumn("Checked", format="localized", width=75),
         },
     )
     row = parts.clicked(picked)
@@ -234,7 +234,7 @@ def _quarantine(ws: cdp.Workspace) -> None:
             column_config={
                 "source": column.TextColumn("Source"),
                 "rule": column.TextColumn("Rule"),
-                "field": column.TextColumn("Column"),
+                "field": column.TextColumn("Column", width=90),
                 "description": column.TextColumn("What is wrong", width="large"),
                 "severity": column.TextColumn("Severity"),
                 "rows": column.NumberColumn("Rows", format="localized", help="In all runs"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from cdp_core.errors import CDPError
+
 KINDS = {"trait": "Trait", "event": "Event", "audience": "Audience", "consent": "Consent"}
 OPERATORS: dict[str, str] = {
     "equals": "is",
@@ -90,7 +92,7 @@ class Group:
     id: str = field(default_factory=_id)
 
 
-class NotEditable(ValueError):
+class NotEditable(CDPError):
     """The condition uses something that the form cannot show; it can be edited as YAML."""
 
 
