@@ -20,7 +20,7 @@ _MOST_MERGES = 50
 
 def find_profiles(engine: Engine, text: str, limit: int = 20) -> pl.DataFrame:
     """Profiles that `text` finds: by an identifier or profile id (exact, then by its beginning), then by any part of
-    a name.
+    a name. An exact hit ends the search, unless `text` is letters only and may be a name as well.
 
     `text` may be `type:value`. Rows are those of profiles, best first, behind the columns `matched` (the identifier
     as `type:value`, or `name`) and `how` (exact, prefix, name). Names are text traits with "name" in their own name.
@@ -37,7 +37,8 @@ def find_profiles(engine: Engine, text: str, limit: int = 20) -> pl.DataFrame:
         if rows is not None:
             found = pl.concat([found, engine.polars(rows).select(found.columns)])
             found = found.unique("profile_id", keep="first", maintain_order=True)
-        if len(found) >= limit:
+        named = step is _exact and len(found) and not text.replace(" ", "").isalpha()
+        if named or len(found) >= limit:
             break
     found = found.head(limit)
     profiles = engine.table("profiles")
