@@ -98,7 +98,7 @@ class Reader:
         if "--plan" in words and self.seen_plan:
             words[words.index("--plan") + 1] = self.seen_plan
         if shown or any(words[: len(e)] == e for e in ENDLESS):
-            code, out, err = call([*(w for w in words if not w.startswith("-"))][:2] + ["--help"], fallback=words[:1])
+            code, out, err = call([*[w for w in words if not w.startswith("-")][:2], "--help"], fallback=words[:1])
             assert code == 0, f"{command.where}: {err}"
             for option in (w.partition("=")[0] for w in words if w.startswith("--")):
                 assert option in out, f"{command.where}: no option {option}"
@@ -214,4 +214,3 @@ def pretended(text: str) -> dict[str, str]:
     """A value for every variable that a text names."""
     urls = dict.fromkeys(_VARIABLE.findall(text), "postgresql://reader@localhost/shop")
     return {name: value if name.endswith("_URL") else "word" for name, value in urls.items()} | dict(os.environ)
-

@@ -39,7 +39,9 @@ def page() -> str:
 
 def _section(table: Table) -> str:
     key = ", ".join(f"`{column}`" for column in table.key) or "none"
-    rows = [f"| `{name}` | {_TYPES[kind]}{', *JSON*' if _is_json(name) else ''} |" for name, kind in table.columns.items()]
+    rows = [
+        f"| `{name}` | {_TYPES[kind]}{', *JSON*' if _is_json(name) else ''} |" for name, kind in table.columns.items()
+    ]
     more = ["", "Behind these stands one typed column per trait, in the order of `cdp.yaml`."] if table.open else []
     head = [f"## {table.name}", "", table.meaning, "", f"Key: {key}.", "", "| column | type |", "|---|---|"]
     return "\n".join([*head, *rows, *more, ""])

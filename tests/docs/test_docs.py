@@ -227,5 +227,9 @@ def test_every_kind_of_trait_has_an_example() -> None:
 def test_every_error_is_documented_with_its_exit_code() -> None:
     text = docs_pages.section(REFERENCE / "errors.md", "The tree")
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d) \|$", text, flags=re.MULTILINE))
-    tree = {c.__name__: str(c.exit_code) for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.CDPError)}
+    tree = {
+        c.__name__: str(c.exit_code)
+        for c in vars(errors).values()
+        if isinstance(c, type) and issubclass(c, errors.CDPError)
+    }
     assert rows == tree

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.xdist_group("demo")
 def cdp(folder: Path, *arguments: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "cdp_core.cli", *arguments, "--output", "json"],
-        cwd=folder, capture_output=True, text=True, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
