@@ -23,7 +23,7 @@ bench: .venv/.test
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 
 faults: .venv/.test
-	$(BIN)/python -m pytest tests/faults -m "faults or not faults" -s
+	$(BIN)/python -m pytest tests/faults -m faults -s
 
 lock:
 	uv pip compile pyproject.toml $(LOCK_FLAGS) -o requirements.lock

@@ -24,7 +24,7 @@ def stacked_months(
             color=alt.Color(
                 f"{group}:N",
                 title=None,
-                legend=alt.Legend(orient="top", direction="horizontal", columns=5 if not narrow else 3),
+                legend=alt.Legend(orient="top", direction="horizontal", columns=3),
             ),
             tooltip=[
                 alt.Tooltip(f"yearmonth({time}):T", title="Month", format="%B %Y"),

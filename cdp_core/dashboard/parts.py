@@ -19,9 +19,9 @@ def back(label: str, *names: str) -> None:
 
 
 def halves() -> tuple[Any, Any]:
-    """Two places side by side, one above the other where there is no room."""
+    """Two cards of equal height side by side, one above the other where there is no room."""
     grid = st.grid(2, min_column_width=360, gap="small")
-    return grid.cell(), grid.cell()
+    return grid.container(border=True, height="stretch"), grid.container(border=True, height="stretch")
 
 
 def main_and_aside() -> tuple[Any, Any]:

@@ -117,20 +117,20 @@ def _columns(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Iterator[t
     yield PREVIOUS, is_alias.ifelse(events.previous_id, nothing)
     yield _EXTERNAL, _guarded(engine, events.context, "externalIds")
     traits = (events.type == "group").ifelse(nothing, events.traits)
+    of_context = _guarded(engine, events.context, "traits")
     for name in spec.identifiers:
         if name not in OWN:
             for key in dict.fromkeys((name, _camel(name))):
-                yield name, _guarded(engine, traits, key)
-                yield name, _guarded(engine, events.properties, key)
-                yield name, _guarded(engine, events.context, "traits", key)
+                for column in (traits, events.properties, of_context):
+                    yield name, _guarded(engine, column, key)
 
 
-def _guarded(engine: Engine, column: ir.StringValue, *keys: str) -> ir.StringValue:
+def _guarded(engine: Engine, column: ir.StringValue, key: str) -> ir.StringValue:
     """JSON is parsed only where the key can be in it: its text is there, or an escape that could spell it."""
     import ibis
 
-    possible = column.contains(f'"{keys[-1]}"') | column.contains("\\u")
-    return possible.ifelse(engine.json_text(column, *keys), ibis.null("string"))
+    possible = column.contains(f'"{key}"') | column.contains("\\u")
+    return possible.ifelse(engine.json_text(column, key), ibis.null("string"))
 
 
 def _camel(name: str) -> str:

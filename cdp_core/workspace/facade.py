@@ -163,13 +163,11 @@ class Workspace:
         """The single customer view of a profile_id or `type:value`. Raises UsageError when there is none."""
         from cdp_core.profiles.view import profile_card
 
-        return profile_card(self.engine, identifier)
+        return profile_card(self.engine, self.resolve(identifier))
 
     def resolve(self, identifier: str) -> str:
         """The profile_id that an identifier (`type:value` or a profile_id, old ones too) belongs to."""
-        from cdp_core.profiles.find import resolve_profile
-
-        return resolve_profile(self.engine, identifier)
+        return listings.resolve(self.engine, self.config, identifier)
 
     def identity_graph(self, profile_id: str) -> nx.Graph:
         """Identifiers of a profile as nodes, evidence as edges, for drawing and for notebooks."""

@@ -47,6 +47,22 @@ def count(engine: Engine, name: str) -> int:
     return int(engine.polars(engine.table(name).count().name("n").as_table()).item())
 
 
+def resolve(engine: Engine, config: Config, identifier: str) -> str:
+    """The profile_id of `type:value`, a profile_id or an old one. Raises UsageError, which never holds the value."""
+    from cdp_core.identity.lookup import find_profile_id
+
+    found = find_profile_id(engine, config.identity, identifier)
+    if found is None:
+        kind, colon, _ = identifier.partition(":")
+        known = colon and kind in config.identity.identifiers
+        raise UsageError(
+            f"no profile has this {kind if known else 'id or identifier'}",
+            choices=() if known else [*config.identity.identifiers, "profile_id"],
+            hint="write type:value, or look with 'cdp profile search'",
+        )
+    return found
+
+
 def evidence(engine: Engine, profile_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A profile's links and identifiers, as frames."""
     identifiers = engine.table("user_identifiers")

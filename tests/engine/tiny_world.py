@@ -94,11 +94,11 @@ def write(folder: Path, engine: str, *, people: int = 40, seed: int = 1) -> None
         for _ in range(chance.randrange(4)):
             known = email if chance.random() < 0.5 else ""
             shop.append(
-                f"o{len(shop):04},{person:04},{known},{chance.randrange(100, 6000) / 100},{chance.choice('xyz')},{moment()}"
+                f"o{len(shop):04},{person + 1:04},{known},{chance.randrange(100, 6000) / 100},{chance.choice('xyz')},{moment()}"
             )
         for _ in range(chance.randrange(3)):
             city = chance.choice(["Leeds", "York", "Bath", ""])
-            customer = f"{person:04}" if chance.random() < 0.4 else ""
+            customer = f"{person + 1:04}" if chance.random() < 0.4 else ""
             phone = f"020 7946 0{person:03}" if chance.random() < 0.5 else ""
             crm.append(
                 f"c{len(crm):04},{customer},{email.upper()},{phone},N{person}{chance.randrange(3)},{city},"
@@ -117,7 +117,7 @@ def write(folder: Path, engine: str, *, people: int = 40, seed: int = 1) -> None
                     "properties": {"name": chance.choice(["home", "shop", "help"])},
                 }
                 if chance.random() < 0.3:
-                    event |= {"type": "identify", "userId": f"{person:04}", "traits": {"email": email}}
+                    event |= {"type": "identify", "userId": f"{person + 1:04}", "traits": {"email": email}}
                     del event["event"]
                 web.append(json.dumps(event))
     for name, lines in (("shop.csv", shop), ("crm.csv", crm), ("web.ndjson", web)):

@@ -26,9 +26,9 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
         return
     _header(ws, card)
     left, right = parts.halves()
-    with left.container(border=True, height="stretch"):
+    with left:
         _golden(card)
-    with right.container(border=True, height="stretch"):
+    with right:
         _timeline(card.profile_id)
     left, right = parts.main_and_aside()
     with left.container(border=True, height="stretch"):

@@ -33,9 +33,9 @@ def page(ws: cdp.Workspace) -> None:
         )
         st.metric("Conflicts", f.number(found.conflicts), help="What the rules held back or demoted", border=True)
     left, right = parts.halves()
-    with left.container(border=True, height="stretch"):
+    with left:
         _sizes(ws)
-    with right.container(border=True, height="stretch"):
+    with right:
         _largest(ws)
     with st.container(border=True):
         _rules(ws)

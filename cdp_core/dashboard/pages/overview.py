@@ -20,21 +20,21 @@ _ENDS = ("#6A66DD", "#9A9AA8", "#DC8A2E", "#12A594", "#9A9AA8")
 def page(ws: cdp.Workspace) -> None:
     _tiles(ws)
     left, right = parts.halves()
-    with left.container(border=True, height="stretch"):
+    with left:
         _volumes(ws)
-    with right.container(border=True, height="stretch"):
+    with right:
         _needs(ws)
     with st.container(border=True):
         _sources(ws)
     left, right = parts.halves()
-    with left.container(border=True, height="stretch"):
+    with left:
         _audiences(ws)
-    with right.container(border=True, height="stretch"):
+    with right:
         _syncs(ws)
     left, right = parts.halves()
-    with left.container(border=True, height="stretch"):
+    with left:
         _quality(ws)
-    with right.container(border=True, height="stretch"):
+    with right:
         _flow(ws)
 
 
