@@ -100,6 +100,7 @@ def postgres_server() -> Iterator[Server]:
         account = next(a for a in ("postgres", "nobody") if _exists(a))
     server = Server(folder=folder, port=port, programs=programs(), account=account)
     server._own(folder)
+    _guard(folder)
     try:
         server.initialise()
         server.start()
@@ -114,6 +115,20 @@ def postgres_server() -> Iterator[Server]:
 def postgres_url(postgres_server: Server) -> str:
     """The url, password included, of an empty database of this test's own."""
     return postgres_server.fresh_database()
+
+
+_GUARD = """
+while kill -0 "$1"; do sleep 1; done
+[ -f "$2/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$2/data/postmaster.pid")" && sleep 1
+rm -rf "$2"
+"""
+
+
+def _guard(folder: Path) -> None:
+    """Stop the server and delete its folder when this process is gone, even if it was killed."""
+    command = ["/bin/sh", "-c", _GUARD, "guard", str(os.getpid()), str(folder)]
+    nowhere = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True, cwd="/")
 
 
 def _exists(account: str) -> bool:

@@ -72,9 +72,9 @@ def test_all_is_what_there_is() -> None:
 
 
 def test_the_demo_stays_a_function() -> None:
-    """The package `cdp_core.demo` stands in the same place once it is imported."""
+    """No package of that name takes the function's place once it is imported."""
     assert callable(cdp_core.demo)
-    importlib.import_module("cdp_core.demo.world")
+    importlib.import_module("cdp_core.demo_world.world")
     assert callable(cdp_core.demo)
 
 

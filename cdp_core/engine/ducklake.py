@@ -70,7 +70,7 @@ class DuckLakeEngine:
         for name in _EXTENSIONS:
             _load_extension(self.con, name)
         raw = self._raw
-        raw.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        raw.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
         options = f"DATA_PATH {_text(self.folder / 'files')}, OVERRIDE_DATA_PATH true"
         options += ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000"
         catalog = _text(f"ducklake:sqlite:{self.folder / 'catalog.sqlite'}")

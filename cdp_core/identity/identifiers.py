@@ -98,12 +98,12 @@ def _packed(engine: Engine, events: ir.Table, spec: IdentitySpec) -> ir.StringVa
     """All raw values of an event in one text: grouping by one column is far cheaper than by a dozen."""
     import ibis
 
-    text: ir.StringValue = ibis.literal("")
+    pieces = []
     for type_, value in _columns(engine, events, spec):
-        clean = value.replace(_END, " ").replace(_MID, " ")
-        piece = ibis.literal(type_ + _MID) + clean + ibis.literal(_END)
-        text = text + (value.notnull() & (value != "")).ifelse(piece, ibis.literal(""))
-    return text
+        clean = value.nullif("").replace(_END, " ").replace(_MID, " ")
+        pieces.append(ibis.literal(type_ + _MID) + clean + ibis.literal(_END))
+    # Joining leaves out nulls, and a piece is null where its value is.
+    return ibis.literal("").join(pieces)
 
 
 def _columns(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Iterator[tuple[str, ir.StringValue]]:

@@ -266,7 +266,7 @@ def init(folder: Path | str) -> Path:
 
 def demo(out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
     """Write the demo world as a ready workspace, not yet run. Raises UsageError when the folder is in use."""
-    from cdp_core.demo import write_world
+    from cdp_core.demo_world import write_world
 
     return write_world(Path(out), people=people, seed=seed, progress=progress)
 

@@ -68,14 +68,16 @@ def _person(index: np.ndarray) -> pl.DataFrame:
 
 
 def _contacts(rng: np.random.Generator, people: int) -> pl.DataFrame:
+    """Both of a household have a user_id and the second comes later, so that it can be told whose the e-mail is."""
     index = np.arange(people)
+    later = pl.Series((index % SHARED_EVERY == 0) * (MINUTES // 10) * 60_000_000).cast(pl.Duration("us"))
     return _person(index).select(
         "person",
         source=pl.lit("contacts"),
         type=pl.lit("identify"),
         record_id="c" + pl.Series(index).cast(pl.String),
-        user_id=pl.when(pl.Series(rng.random(people) < 0.9)).then("user"),
-        timestamp=_at(rng, people, 0, MINUTES // 10),
+        user_id=pl.when(pl.Series((rng.random(people) < 0.9) | ((index + 1) % SHARED_EVERY <= 1))).then("user"),
+        timestamp=_at(rng, people, 0, MINUTES // 10) + later,
         traits='{"email":"' + pl.col("email") + '","phone":"' + pl.col("phone") + '","city":"Boston"}',
         context='{"externalIds":[{"id":"c'
         + pl.Series(index).cast(pl.String)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from cdp_command import Command
 from filelock import FileLock
 
 pytestmark = pytest.mark.xdist_group("cli")

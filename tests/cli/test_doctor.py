@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from cdp_command import Command
 from filelock import FileLock
 
 from cdp_core.runs.doctor import Finding, diagnose

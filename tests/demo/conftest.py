@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_core.demo import WorldSummary, write_world
+from cdp_core.demo_world import WorldSummary, write_world
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests, whatever pytest's import mode
 

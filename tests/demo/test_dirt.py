@@ -13,7 +13,7 @@ import polars as pl
 from demo_files import contacts, subscribers, tickets, web_lines
 from email_validator import validate_email
 
-from cdp_core.demo import WorldSummary
+from cdp_core.demo_world import WorldSummary
 
 PLACEHOLDERS = {"n/a", "unknown", "N/A", "null"}
 

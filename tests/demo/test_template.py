@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cdp_core.demo.template import copy_template, sync_template, template_files
+from cdp_core.demo_world.template import copy_template, sync_template, template_files
 
 REPOSITORY = Path(__file__).parents[2]
-TEMPLATE = REPOSITORY / "cdp_core" / "demo" / "template"
+TEMPLATE = REPOSITORY / "cdp_core" / "demo_world" / "template"
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -14,7 +14,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_the_template_is_the_repository_s_own_workspace() -> None:
     assert "cdp.yaml" in contents(TEMPLATE)
-    assert contents(TEMPLATE) == contents(REPOSITORY), "run: python -m cdp_core.demo.template"
+    assert contents(TEMPLATE) == contents(REPOSITORY), "run: python -m cdp_core.demo_world.template"
 
 
 def test_copy_writes_all_of_it_and_keeps_what_is_there(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 from demo_files import contacts, subscribers, tickets, truth, web_lines
 from demo_resolver import Graph, evaluate, identifiers
 
-from cdp_core.demo import WorldSummary
+from cdp_core.demo_world import WorldSummary
 
 
 def people_of(data: Path, source: str) -> dict[str, str]:

@@ -13,8 +13,8 @@ import pytest
 from demo_files import contacts, subscribers, tickets, truth, web_lines
 from polars.testing import assert_frame_equal
 
-from cdp_core.demo import WorldSummary, write_world
-from cdp_core.demo.orders import draw_orders, history, read_cdnow
+from cdp_core.demo_world import WorldSummary, write_world
+from cdp_core.demo_world.orders import draw_orders, history, read_cdnow
 from cdp_core.errors import UsageError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def test_small_worlds_are_whole(people: int, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     script = (
-        "import resource, sys; from pathlib import Path; from cdp_core.demo import write_world\n"
+        "import resource, sys; from pathlib import Path; from cdp_core.demo_world import write_world\n"
         "from cdp_core.errors import CDPError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: write_world(Path(sys.argv[1]), people=2_000)\n"

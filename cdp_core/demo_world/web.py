@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cdp_core.demo import words
-from cdp_core.demo.draw import DAY, END, START, Bools, Ints, chance, choose, repeat, stream
-from cdp_core.demo.orders import Orders
-from cdp_core.demo.people import People
+from cdp_core.demo_world import words
+from cdp_core.demo_world.draw import DAY, END, START, Bools, Ints, chance, choose, repeat, stream
+from cdp_core.demo_world.orders import Orders
+from cdp_core.demo_world.people import People
 
 PAGE, IDENTIFY, VIEWED, ADDED = range(4)
 NO_LINK, LOGIN, EMAIL = range(3)

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cdp_core.demo.about import describe
-from cdp_core.demo.crm import Contacts, draw_contacts
-from cdp_core.demo.draw import Bools
-from cdp_core.demo.files import write_csv, write_parquet, write_sqlite
-from cdp_core.demo.newsletter import Subscribers, draw_subscribers
-from cdp_core.demo.orders import Orders, draw_orders, history
-from cdp_core.demo.people import People, draw_people
-from cdp_core.demo.support import CREATE, INSERT, Tickets, draw_tickets
-from cdp_core.demo.template import copy_template
-from cdp_core.demo.web import LOGIN, Browsing, Devices, draw_browsing
-from cdp_core.demo.web_json import write_web_events
+from cdp_core.demo_world.about import describe
+from cdp_core.demo_world.crm import Contacts, draw_contacts
+from cdp_core.demo_world.draw import Bools
+from cdp_core.demo_world.files import write_csv, write_parquet, write_sqlite
+from cdp_core.demo_world.newsletter import Subscribers, draw_subscribers
+from cdp_core.demo_world.orders import Orders, draw_orders, history
+from cdp_core.demo_world.people import People, draw_people
+from cdp_core.demo_world.support import CREATE, INSERT, Tickets, draw_tickets
+from cdp_core.demo_world.template import copy_template
+from cdp_core.demo_world.web import LOGIN, Browsing, Devices, draw_browsing
+from cdp_core.demo_world.web_json import write_web_events
 from cdp_core.errors import CDPError, UsageError
 
 SMALL = 50_000  # people; a bigger world is compressed for speed instead of size

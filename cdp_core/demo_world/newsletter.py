@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cdp_core.demo import words
-from cdp_core.demo.draw import END, Bools, Ints, chance, choose, numbered, pick, stream, text_moment, within
-from cdp_core.demo.noise import email_styles, when
-from cdp_core.demo.people import People
+from cdp_core.demo_world import words
+from cdp_core.demo_world.draw import END, Bools, Ints, chance, choose, numbered, pick, stream, text_moment, within
+from cdp_core.demo_world.noise import email_styles, when
+from cdp_core.demo_world.people import People
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdp_core.demo.world import WorldSummary, write_world
+    from cdp_core.demo_world.world import WorldSummary, write_world
 
 __all__ = ["WorldSummary", "write_world"]
 
@@ -16,7 +16,7 @@ __all__ = ["WorldSummary", "write_world"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cdp_core.demo import world
+    from cdp_core.demo_world import world
 
     return getattr(world, name)
 
@@ -25,7 +25,7 @@ class _Callable(ModuleType):
     """Once imported, this package stands where `cdp.demo` was, so it is that function too."""
 
     def __call__(self, out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
-        from cdp_core.demo.world import write_world
+        from cdp_core.demo_world.world import write_world
 
         return write_world(Path(out), people=people, seed=seed, progress=progress)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cdp_core.demo import words
-from cdp_core.demo.draw import DAY, END, START, Bools, Ints, chance, choose, numbered, pick, stream, within
-from cdp_core.demo.orders import Orders
+from cdp_core.demo_world import words
+from cdp_core.demo_world.draw import DAY, END, START, Bools, Ints, chance, choose, numbered, pick, stream, within
+from cdp_core.demo_world.orders import Orders
 
 LEADS_PER_CUSTOMER = 0.025
 HOUSEHOLDS_PER_CUSTOMER = 0.02

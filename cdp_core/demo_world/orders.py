@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cdp_core.demo.draw import DAY, END, START, Ints, moment, numbered, repeat, stream
+from cdp_core.demo_world.draw import DAY, END, START, Ints, moment, numbered, repeat, stream
 from cdp_core.errors import UsageError
 
 PACKAGED = "cdnow.parquet"
@@ -68,7 +68,7 @@ def history(real_orders: Path | None) -> pl.DataFrame:
     """The real orders: the packaged ones, or those of a CDNOW_master.txt."""
     if real_orders is not None:
         return read_cdnow(real_orders)
-    return pl.read_parquet((files("cdp_core.demo") / PACKAGED).read_bytes())
+    return pl.read_parquet((files("cdp_core.demo_world") / PACKAGED).read_bytes())
 
 
 def draw_orders(real: pl.DataFrame, people: int | None, seed: int) -> Orders:
@@ -107,7 +107,7 @@ def _time_of_day(rng: np.random.Generator, customer: Ints, days: Ints) -> Ints:
 
 
 def main() -> None:
-    """Write the packaged Parquet from CDNOW_master.txt: python -m cdp_core.demo.orders CDNOW_master.txt"""
+    """Write the packaged Parquet from CDNOW_master.txt: python -m cdp_core.demo_world.orders CDNOW_master.txt"""
     import sys
 
     target = Path(__file__).with_name(PACKAGED)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cdp_core.demo import words
-from cdp_core.demo.crm import Contacts
-from cdp_core.demo.draw import (
+from cdp_core.demo_world import words
+from cdp_core.demo_world.crm import Contacts
+from cdp_core.demo_world.draw import (
     DAY,
     END,
     Bools,
@@ -23,8 +23,8 @@ from cdp_core.demo.draw import (
     text_moment,
     within,
 )
-from cdp_core.demo.noise import email_styles, phone_formats, typing_errors, when
-from cdp_core.demo.people import People
+from cdp_core.demo_world.noise import email_styles, phone_formats, typing_errors, when
+from cdp_core.demo_world.people import People
 
 CREATE = """CREATE TABLE tickets (
   ticket_id TEXT PRIMARY KEY, opened_at TEXT NOT NULL, updated_at TEXT NOT NULL, requester_name TEXT,

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cdp_core.demo.world import WorldSummary
+    from cdp_core.demo_world.world import WorldSummary
 
 TEMPLATE = "about.md"
 
@@ -14,7 +14,7 @@ TEMPLATE = "about.md"
 def describe(world: WorldSummary) -> str:
     """The text of data/README.md; it depends on the world alone, not on when or where it was written."""
     real = world.people == 23_570 and world.rows["shop_orders.parquet"] == 69_659
-    text = (files("cdp_core.demo") / TEMPLATE).read_text(encoding="utf-8")
+    text = (files("cdp_core.demo_world") / TEMPLATE).read_text(encoding="utf-8")
     return text.format(
         events=world.events,
         seed=world.seed,

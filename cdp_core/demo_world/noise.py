@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from cdp_core.demo.draw import Bools, chance, choose
+from cdp_core.demo_world.draw import Bools, chance, choose
 
 
 def when(mask: Bools, then: pl.Series | str | None, otherwise: pl.Series) -> pl.Series:

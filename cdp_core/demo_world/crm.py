@@ -8,9 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cdp_core.demo.draw import DAY, END, START, Bools, Ints, chance, choose, numbered, pick, stream, text_moment, within
-from cdp_core.demo.noise import email_styles, phone_formats, typing_errors, when
-from cdp_core.demo.people import People
+from cdp_core.demo_world.draw import (
+    DAY,
+    END,
+    START,
+    Bools,
+    Ints,
+    chance,
+    choose,
+    numbered,
+    pick,
+    stream,
+    text_moment,
+    within,
+)
+from cdp_core.demo_world.noise import email_styles, phone_formats, typing_errors, when
+from cdp_core.demo_world.people import People
 
 DUPLICATES_PER_CUSTOMER = 0.08
 IMPOSSIBLE_DATES = ["1972-02-30", "0000-00-00", "2031-05-17", "1868-13-01"]

@@ -13,7 +13,7 @@ PARTS = ("cdp.yaml", "expectations")
 def copy_template(out: Path) -> list[Path]:
     """Copy cdp.yaml and expectations/ into `out`, leaving what is already there untouched; returns what was written."""
     written = []
-    with as_file(files("cdp_core.demo") / "template") as template:
+    with as_file(files("cdp_core.demo_world") / "template") as template:
         for source in template_files(template):
             target = out / source.relative_to(template)
             if not target.exists():
@@ -43,7 +43,7 @@ def sync_template(root: Path, template: Path) -> list[Path]:
 
 
 def main() -> None:
-    """python -m cdp_core.demo.template: take the repository's cdp.yaml and expectations/ over into the package."""
+    """python -m cdp_core.demo_world.template: take the repository's cdp.yaml and expectations/ over into the package."""
     here = Path(__file__).resolve()
     for path in sync_template(here.parents[2], here.with_name("template")):
         sys.stdout.write(f"{path.relative_to(here.parents[2])}\n")

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cdp_core.demo import words
-from cdp_core.demo.draw import DAY, END, Ints, chance, numbered, stream
-from cdp_core.demo.files import write_gzip
-from cdp_core.demo.noise import email_styles, when
-from cdp_core.demo.people import People
-from cdp_core.demo.web import ADDED, EMAIL, IDENTIFY, LOGIN, PAGE, PAGES, PRODUCTS, VIEWED, Browsing, Devices
+from cdp_core.demo_world import words
+from cdp_core.demo_world.draw import DAY, END, Ints, chance, numbered, stream
+from cdp_core.demo_world.files import write_gzip
+from cdp_core.demo_world.noise import email_styles, when
+from cdp_core.demo_world.people import People
+from cdp_core.demo_world.web import ADDED, EMAIL, IDENTIFY, LOGIN, PAGE, PAGES, PRODUCTS, VIEWED, Browsing, Devices
 
 RESENT = 0.01
 LINES_PER_FILE = 200_000
