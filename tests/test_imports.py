@@ -71,11 +71,10 @@ def test_all_is_what_there_is() -> None:
         _ = cdp_core.opn
 
 
-def test_the_demo_stays_a_function() -> None:
-    """No package of that name takes the function's place once it is imported."""
-    assert callable(cdp_core.demo)
-    importlib.import_module("cdp_core.demo_world.world")
-    assert callable(cdp_core.demo)
+def test_no_name_is_hidden_by_a_module() -> None:
+    """A module of the same name takes a function's place once it is imported."""
+    names = {found.name for found in pkgutil.iter_modules(cdp_core.__path__)}
+    assert names & set(cdp_core.__all__) == set()
 
 
 def modules() -> Iterator[ModuleType]:

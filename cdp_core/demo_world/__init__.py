@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,15 +16,3 @@ def __getattr__(name: str) -> Any:
     from cdp_core.demo_world import world
 
     return getattr(world, name)
-
-
-class _Callable(ModuleType):
-    """Once imported, this package stands where `cdp.demo` was, so it is that function too."""
-
-    def __call__(self, out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
-        from cdp_core.demo_world.world import write_world
-
-        return write_world(Path(out), people=people, seed=seed, progress=progress)
-
-
-sys.modules[__name__].__class__ = _Callable

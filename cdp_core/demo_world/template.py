@@ -43,7 +43,7 @@ def sync_template(root: Path, template: Path) -> list[Path]:
 
 
 def main() -> None:
-    """python -m cdp_core.demo_world.template: take the repository's cdp.yaml and expectations/ over into the package."""
+    """python -m cdp_core.demo_world.template: take the root's cdp.yaml and expectations/ over into the package."""
     here = Path(__file__).resolve()
     for path in sync_template(here.parents[2], here.with_name("template")):
         sys.stdout.write(f"{path.relative_to(here.parents[2])}\n")
