@@ -3,7 +3,7 @@
 A mark is an HTML comment in the line before a fenced block; readers do not see it:
 
 * `<!-- file: PATH -->`  the block is the content of a file of the page's workspace and is written there
-* `<!-- merge -->`       the block is merged into the workspace's cdp.yaml
+* `<!-- merge -->`       the block is merged into the workspace's cdp.yaml; `<!-- merge: wrong -->`: it is a mistake to show
 * `<!-- shown -->`       commands take too long or never end: only their options are checked, with --help
 * `<!-- workspace: new -->`, in the first line of a page: it starts in an empty folder rather than in a demo workspace
 """

@@ -39,6 +39,7 @@ class Reader:
     environ: dict[str, str] = field(default_factory=dict)
     seen_plan: str = ""
     names: dict[str, Any] = field(default_factory=dict)
+    _open: cdp.Workspace | None = None
 
     def follow(self, page: Path) -> None:
         for block in docs_pages.blocks(page):
@@ -116,11 +117,23 @@ class Reader:
             self.seen_plan = found[1]
         compare(command, out + err, exact=self.exact)
 
+    def workspace(self) -> cdp.Workspace:
+        """Opened once for all conditions of a page."""
+        if self._open is None:
+            self._open = cdp.open(".")
+        return self._open
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
     def yaml(self, block: Block) -> None:
         values = plain_yaml(block.text)
         assert isinstance(values, dict), f"{block.where}: no keys and values"
         if "merge" in block.marks:
             merge(Path("cdp.yaml"), block.text)
+            if block.marks["merge"] == "wrong":
+                return
             _, problems = check_config(Path(), environ=pretended(block.text))
             assert not problems, f"{block.where}: {problems[0]}"
         elif "file" in block.marks:
@@ -128,8 +141,7 @@ class Reader:
         elif set(values) <= set(Config.model_fields):
             check_in_place(block, self.folder)
         elif set(values) & CONDITIONS:
-            with cdp.open(".") as ws:
-                ws.preview_audience(values)
+            self.workspace().preview_audience(values, sample=0)
         else:
             raise AssertionError(f"{block.where}: neither a block of cdp.yaml nor a condition")
 

@@ -64,6 +64,7 @@ def reader(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     if page == PLUGIN:
         install_plugin(folder, monkeypatch)
     yield found
+    found.close()
     if page == PLUGIN:
         plugins._points.cache_clear()
 
