@@ -63,11 +63,11 @@ def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
         at=ibis.coalesce(events.timestamp, events.received_at),
         said=_packed(engine, events, spec),
     )
-    told = engine.keep(told.filter(told.said != ""))
+    told = engine.keep(told)
     old = engine.keep(old_versions(events))
     if not engine.polars(old.limit(1)).is_empty():
         told = engine.keep(told.anti_join(old, ["source", "message_id"]))
-    texts = told.select("said").distinct()
+    texts = told.filter(told.said != "").select("said").distinct()
     number = ibis.row_number() if engine.local else texts.said.hexdigest("md5")
     texts = engine.keep(texts.mutate(tuple=number))
     kept = engine.keep(told.join(texts, "said").select("source", "message_id", "at", "tuple"))

@@ -20,6 +20,7 @@ import cdp_core as cdp
 from cdp_core import errors, plugins
 from cdp_core.operators.spec import OPERATORS
 from cdp_core.profiles.spec import COMPUTED
+from cdp_core.quality import validator
 
 pytestmark = pytest.mark.xdist_group("docs")
 REFERENCE = ROOT / "docs" / "reference"
@@ -29,7 +30,18 @@ PLUGIN = ROOT / "docs" / "how-to" / "write-a-plugin.md"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_validator() -> Iterator[None]:
+    """One process of Great Expectations for all pages: starting it takes longer than all that it checks here."""
+    shared = validator.Validator()
+    stay = type("Shared", (), {"start": shared.start, "check": shared.check, "close": lambda self: None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validator, "Validator", stay)
+        yield
+    shared.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, one_validator: None) -> Path:
     """The demo world of 600 people, run once; each page gets a copy."""
     folder = tmp_path_factory.mktemp("docs") / "demo"
     cdp.demo(folder, people=600)
