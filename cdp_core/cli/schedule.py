@@ -19,7 +19,11 @@ def show(output: OutputOption = Output.table, workspace: WorkspaceOption = None)
         schedule = ws.schedule()
         times = schedule.next_times()
     jobs = [{"job": job.name, "cron": job.cron, "next": times[job.name]} for job in schedule.jobs]
-    print_object({"jobs": jobs, "crontab": schedule.lines}, output)
+    if output is Output.json:
+        print_object({"jobs": jobs, "crontab": schedule.lines}, output)
+        return
+    print_object({"jobs": jobs}, output)
+    print("\n".join(["crontab:", *schedule.lines]))
 
 
 @app.command("install")

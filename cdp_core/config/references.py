@@ -30,7 +30,7 @@ def check(config: Config, merged: Merged) -> list[Problem]:
     problems += _audiences(config, merged)
     for name in config.syncs:
         problems += _sync(name, config, merged)
-    return problems
+    return problems or _places(config, merged)
 
 
 def _connector(
@@ -113,6 +113,16 @@ def _each(
             else:
                 rest[name] = neutral
     return problems
+
+
+def _places(config: Config, merged: Merged) -> list[Problem]:
+    from cdp_core.destinations.check import check_places
+
+    try:
+        check_places(config.syncs, config.destinations)
+    except SpecError as error:
+        return [spec_problem(error, merged, ("syncs",))]
+    return []
 
 
 def _sync(name: str, config: Config, merged: Merged) -> list[Problem]:

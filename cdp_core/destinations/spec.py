@@ -49,6 +49,11 @@ class SqlModel(BaseModel):
 Model = Literal["profiles"] | AudienceModel | SqlModel
 
 
+def _both_names(schema: dict[str, Any]) -> None:
+    """Editors offer `trait` beside `column`, as the loader does."""
+    schema["properties"]["trait"] = schema["properties"]["column"]
+
+
 class FieldSpec(BaseModel):
     """One field as the destination gets it: from a column (or trait), or one value for every row.
 
@@ -56,7 +61,7 @@ class FieldSpec(BaseModel):
     ('email', 'web')
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, json_schema_extra=_both_names)
 
     column: str | None = Field(None, validation_alias=AliasChoices("column", "trait"))
     value: bool | int | float | str | None = None

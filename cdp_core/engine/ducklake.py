@@ -15,6 +15,7 @@ from cdp_core import tables
 from cdp_core.engine.query import rename_tables
 from cdp_core.engine.shape import shaped
 from cdp_core.engine.spec import EngineSpec
+from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import EngineError, SpecError
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ class DuckLakeEngine:
                 break
             except duckdb.Error as error:
                 if "locked" not in str(error) or attempt == _COMMIT_TRIES - 1:
-                    raise EngineError(
-                        "the lake cannot be opened", where=self.spec.lake, hint="run 'cdp doctor'"
-                    ) from error
+                    opened = EngineError("the lake cannot be opened", where=self.spec.lake, hint="run 'cdp doctor'")
+                    raise storage_error(error, where=self.spec.lake) or opened from error
                 time.sleep(0.05 * (attempt + 1))
         raw.execute("USE lake")
 

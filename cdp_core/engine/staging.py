@@ -6,6 +6,7 @@ on it, and only what passes is published. Being a file of its own, another proce
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,8 +112,11 @@ class Staging:
             self._backend = None
 
     def discard(self) -> None:
-        """Delete the file."""
-        self._close()
+        """Delete the file. What it still had to write is not wanted any more, so a full disk cannot hinder it."""
+        if self._backend is not None:
+            with contextlib.suppress(Exception):
+                self._backend.disconnect()
+            self._backend = None
         for path in (self.path, self.path.with_name(self.path.name + ".wal")):
             path.unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cdp_core import tables
-from cdp_core.runs.load import append_results, stop_error
+from cdp_core.runs.load import append_results, keep_results, stop_error
 from cdp_core.runs.record import Progress, Run
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cdp_core.quality.validator import Validator
 
 DERIVED = ("identity", "profiles", "audiences")
+_CLOCK_KEYS = ("window", "between", "days_since", "within_last", "not_within_last", "within_next")
+_CLOCK_SQL = ("now(", "current_date", "current_timestamp", "today(")
 _CODE = "1"
 """Raised when a stage's meaning changes, so that a new version recomputes what an old one published."""
 
@@ -43,9 +45,17 @@ def fingerprints(engine: Engine, config: Config, now: datetime) -> dict[str, str
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
     identity = _hash(_CODE, config.identity, config.region, events)
-    profiles = _hash(identity, dict(config.traits), list(config.sources), now)
-    audiences = _hash(profiles, dict(config.audiences))
+    profiles = _hash(identity, dict(config.traits), list(config.sources), _clock(config.traits, now))
+    audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
+
+
+def _clock(definitions: Mapping[str, Any], now: datetime) -> datetime | None:
+    """The minute that definitions depend on; None when none of them reads the clock."""
+    stated = {name: spec.model_dump(mode="json", exclude_unset=True) for name, spec in definitions.items()}
+    text = json.dumps(stated, default=str).lower()
+    reads = any(f'"{word}": ' in text for word in _CLOCK_KEYS)
+    return now.replace(second=0, microsecond=0) if reads or any(word in text for word in _CLOCK_SQL) else None
 
 
 def stale_stages(engine: Engine, config: Config, now: datetime, *, full: bool) -> dict[str, str]:
@@ -164,14 +174,16 @@ def check_derived(
     """Run the table suites on what would be published. Raises QualityStop. Gives the verdict, or None."""
     from cdp_core.quality.check import check_tables
 
-    wanted = {s.target for s in suites if s.kind == "table" and s.target != "events"}
+    wanted = {s.target: s for s in suites if s.kind == "table" and s.target != "events"}
     present = [name for name in made.all() if name in wanted]
     if not present:
         return None
     for name in present:
-        engine.copy_into(staging, name, made.all()[name])
+        rows, read = made.all()[name], wanted[name].columns()
+        engine.copy_into(staging, name, rows if read is None else rows.select([c for c in rows.columns if c in read]))
     verdict = check_tables(staging, suites, validator, tables=present, run_id=run_id, now=now)
     if verdict.stopped:
+        keep_results(engine, verdict)
         raise stop_error(verdict)
     return verdict
 

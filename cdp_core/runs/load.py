@@ -93,8 +93,12 @@ def check_staged(
     *,
     run_id: str,
     now: datetime,
+    dry_run: bool,
 ) -> None:
-    """Deduplicate the batch, run its suites and settle which rows are held. Raises QualityStop."""
+    """Deduplicate the batch, run its suites and settle which rows are held. Raises QualityStop.
+
+    What a gate found is kept even though the batch is not (unless `dry_run`): the dashboard shows why it stopped.
+    """
     from cdp_core.quality.check import check_batch
 
     staging.append("events", EVENTS.empty().drop("run_id"))
@@ -103,15 +107,18 @@ def check_staged(
     batch.verdict = check_batch(staging, suites, validator, source_tables=tables, run_id=run_id, now=now)
     batch.balance = _balance(staging, batch, duplicates)
     if batch.verdict.stopped:
+        if not dry_run:
+            keep_results(engine, batch.verdict)
         raise stop_error(batch.verdict)
 
 
 def stop_error(verdict: Verdict) -> QualityStop:
     """The error of a run that an expectation of severity "stop" ended."""
     first = verdict.stopped[0]
+    seen = f": {first.observed}" if first.observed and not first.failed else ""
     more = f" and {len(verdict.stopped) - 1} more" if len(verdict.stopped) > 1 else ""
     return QualityStop(
-        f"expectation {first.rule!r} of suite {first.suite!r} failed ({first.failed:,} of {first.checked:,}){more}",
+        f"expectation {first.rule!r} of suite {first.suite!r} failed ({first.failed:,} of {first.checked:,}){seen}{more}",
         hint="nothing was published; correct the data or the suite, see 'cdp quality list'",
     )
 
@@ -179,6 +186,12 @@ def _publish_state(engine: Engine, batch: Batch, run: Run) -> None:
         if filled:
             rows = pl.concat(filled, how="diagonal_relaxed").with_columns(run_id=pl.lit(run.run_id))
             engine.upsert(name, engine.frame(rows), key)
+
+
+def keep_results(engine: Engine, verdict: Verdict) -> None:
+    """Keep what the suites found of a batch that is not published."""
+    with engine.transaction():
+        append_results(engine, verdict)
 
 
 def append_results(engine: Engine, verdict: Verdict | None) -> None:

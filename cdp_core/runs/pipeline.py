@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import CDPError, QualityStop, UsageError
 from cdp_core.runs import derive, load
 from cdp_core.runs.lock import run_lock
@@ -60,11 +62,20 @@ def run_pipeline(
             run.finish("stopped", str(error), error.exit_code)
         except CDPError as error:
             run.finish("failed", str(error), error.exit_code)
+        except Exception as error:
+            known = storage_error(error, where=config.engine.lake)
+            run.finish("failed", str(known or f"stopped by {type(error).__name__}"), 1)
+            if known is None:
+                _close_quietly(engine, run, options)
+                raise
         except BaseException as error:
-            run.finish("failed", f"stopped by {type(error).__name__}")
-            _close(engine, run, options)
+            run.finish("failed", f"stopped by {type(error).__name__}", 1)
+            _close_quietly(engine, run, options)
             raise
-        _close(engine, run, options)
+        if run.status == "failed":
+            _close_quietly(engine, run, options)
+        else:
+            _close(engine, run, options)
         return run
 
 
@@ -89,7 +100,7 @@ def _choose(config: Config, options: Options) -> _Chosen:
         stages = set(STAGES[:-1]) if sources or not syncs else set()
         if options.sync or syncs:
             stages.add("sync")
-    if "quality" in stages:
+    if sources or "quality" in stages:
         stages.add("load")
     return _Chosen(stages=frozenset(stages), sources=sources or None, syncs=syncs or list(config.syncs))
 
@@ -173,7 +184,9 @@ def _load(
                 load.publish_empty(engine, batch, run)
             return batch.errors
         progress("quality", None, "")
-        load.check_staged(engine, staging, batch, suites, validator, run_id=run.run_id, now=now)
+        load.check_staged(
+            engine, staging, batch, suites, validator, run_id=run.run_id, now=now, dry_run=options.dry_run
+        )
         assert batch.balance is not None
         quality.rows_in = batch.rows
         result.rows_out = quality.rows_out = int(batch.balance["events"].sum())
@@ -222,6 +235,12 @@ def _close(engine: Engine, run: Run, options: Options) -> None:
     _record(engine, run)
     if any(stage.rows_out for stage in run.stages):
         engine.maintain()
+
+
+def _close_quietly(engine: Engine, run: Run, options: Options) -> None:
+    """Record a failed run where that is still possible: what stopped it (a full disk) may refuse the record too."""
+    with contextlib.suppress(Exception):
+        _close(engine, run, options)
 
 
 def _clean_up(engine: Engine, folder: Path, root: Path) -> None:

@@ -56,10 +56,16 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
+def add_face(target: Path) -> None:
+    """Give a workspace the dashboard's entry, its look and a .gitignore, leaving what is there as it is."""
+    with as_file(files("cdp_core.runs") / "template") as template:
+        for name in ("app.py", "gitignore"):
+            if not (target / _NAMES.get(name, name)).exists():
+                _copy(template / name, target / _NAMES.get(name, name))
+    if not (target / _THEME).exists():
+        _copy_theme(target)
+
+
 def _copy_theme(target: Path) -> None:
-    """The dashboard's look, when it ships with the package or stands beside it."""
-    package = Path(__file__).resolve().parents[1]
-    for source in (package / "dashboard" / "assets" / "config.toml", package.parent / _THEME):
-        if source.is_file():
-            _copy(source, target / _THEME)
-            return
+    with as_file(files("cdp_core.dashboard") / "assets" / "config.toml") as theme:
+        _copy(theme, target / _THEME)

@@ -118,6 +118,8 @@ class Workspace:
             except CDPError as error:
                 errors.append(error)
                 continue
+            finally:
+                self.engine.clear_scratch()
             stage.rows_in += result.delivered + result.failed + result.removed + result.unchanged
             stage.rows_out += result.delivered + result.removed
         progress("sync", 1.0, f"{stage.rows_out:,} rows sent")
@@ -267,8 +269,11 @@ def init(folder: Path | str) -> Path:
 def demo(out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
     """Write the demo world as a ready workspace, not yet run. Raises UsageError when the folder is in use."""
     from cdp_core.demo_world import write_world
+    from cdp_core.runs.scaffold import add_face
 
-    return write_world(Path(out), people=people, seed=seed, progress=progress)
+    summary = write_world(Path(out), people=people, seed=seed, progress=progress)
+    add_face(Path(out))
+    return summary
 
 
 def doctor(folder: Path | str = ".") -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import networkx as nx
 import pytest
@@ -13,6 +14,12 @@ from cdp_core.dashboard.views.layout import place
 @pytest.mark.parametrize(
     "graph", [nx.star_graph(8), nx.path_graph(6), nx.complete_graph(5), nx.random_regular_graph(3, 40, seed=1)]
 )
+def test_the_shipped_theme_is_the_one_of_the_repository() -> None:
+    root = Path(__file__).parents[2]
+    shipped = root / "cdp_core/dashboard/assets/config.toml"
+    assert shipped.read_bytes() == (root / ".streamlit/config.toml").read_bytes()
+
+
 def test_points_stay_within_the_frame_and_apart(graph: nx.Graph) -> None:
     pairs = list(graph.edges)
     points = place(len(graph), pairs)

@@ -251,9 +251,30 @@ def test_a_stop_expectation_publishes_nothing_and_the_next_run_goes_on(
         assert (run.status, run.exit_code) == ("stopped", 3)
         assert "tiny_orders" in str(run.error)
         assert ws.sql("SELECT count(*) AS n FROM events").item() == 0
+        told = ws.polars(ws.table("quality_results")).filter(pl.col("rule") == "tiny_orders")
+        assert told["success"].to_list() == [False], "what the gate found is kept"
         suite.write_text(good)
         assert ws.run().status == "succeeded"
         assert ws.runs().height == 2
+
+
+def test_a_source_selected_beside_a_stage_is_loaded(world: Path, copy: Callable[[Path], Path]) -> None:
+    with cdp.open(copy(world)) as ws:
+        run = ws.run(select=["newsletter", "identity"])
+        assert [s.name for s in run.stages if not s.note] == ["load", "quality", "identity", "profiles", "audiences"]
+        assert set(ws.polars(ws.table("source_loads"))["source"]) == {"newsletter"}
+
+
+def test_the_real_clock_recomputes_only_what_reads_it(tmp_path: Path) -> None:
+    folder = cdp.init(tmp_path / "shop")
+    config = folder / "cdp.yaml"
+    assert "window:" not in config.read_text()
+    with cdp.open(folder) as ws:
+        assert ws.config.today is None
+        assert ws.run().status == "succeeded"
+        again = ws.run()
+    notes = {s.name: s.note for s in again.stages}
+    assert notes["identity"] == notes["profiles"] == notes["audiences"] == "unchanged"
 
 
 def test_a_selection_that_does_not_exist_names_the_nearest(finished: Path) -> None:
