@@ -125,6 +125,8 @@ class SparkEngine:
         import polars as pl
         import polars.selectors as cs
 
+        # Ibis leaves the row number of an offset in its result; a projection on top takes it out.
+        rows = rows.select(rows.columns)
         return rows.to_polars().with_columns(cs.datetime().cast(pl.Datetime("us")))
 
     def sql(self, query: str, named: Mapping[str, ir.Table] | None = None) -> ir.Table:
