@@ -118,7 +118,8 @@ def stop_error(verdict: Verdict) -> QualityStop:
     seen = f": {first.observed}" if first.observed and not first.failed else ""
     more = f" and {len(verdict.stopped) - 1} more" if len(verdict.stopped) > 1 else ""
     return QualityStop(
-        f"expectation {first.rule!r} of suite {first.suite!r} failed ({first.failed:,} of {first.checked:,}){seen}{more}",
+        f"expectation {first.rule!r} of suite {first.suite!r} failed"
+        f" ({first.failed:,} of {first.checked:,}){seen}{more}",
         hint="nothing was published; correct the data or the suite, see 'cdp quality list'",
     )
 
