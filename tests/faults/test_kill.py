@@ -105,7 +105,6 @@ def assert_recovers(folder: Path, clean: dict[str, pl.DataFrame]) -> None:
     assert not list((folder / "data/lake/staging").glob("*"))
 
 
-pytestmark = pytest.mark.faults
 POINTS = [f"in {stage}" for stage in ("load", "quality", "identity", "profiles", "audiences", "sync")]
 POINTS += [f"{side} commit {number}" for number in range(1, 8) for side in ("before", "after")]
 
@@ -121,6 +120,7 @@ def test_killed_at_a_named_point(point: str, world: Path, clean: dict[str, pl.Da
     assert_recovers(folder, clean)
 
 
+@pytest.mark.faults
 def test_killed_at_random_moments(world: Path, clean: dict[str, pl.DataFrame], tmp_path: Path) -> None:
     """Many kills of one workspace, each at another moment; then one run."""
     chance = random.Random(7)
