@@ -3,7 +3,7 @@ PYTHON ?= python3
 SERVE ?= 1
 PORT ?= 8501
 BIN := .venv/bin
-PIP := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+PIP := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
 .PHONY: demo test check bench faults lock screenshots clean
 

@@ -70,8 +70,8 @@ class Engine(Protocol):
         Raises SpecError with the reason in one line.
         """
 
-    def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
-        """Copy `rows` into a table of the staging file."""
+    def copy_into(self, staging: Staging, copied: Mapping[str, ir.Table]) -> None:
+        """Copy rows into tables of the staging file, under the names given."""
 
     def attach(self, staging: Staging) -> AbstractContextManager[Callable[[str], ir.Table]]:
         """Read the staging file's tables from this engine while the context is open."""

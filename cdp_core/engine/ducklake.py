@@ -72,6 +72,8 @@ class DuckLakeEngine:
             _load_extension(self.con, name)
         raw = self._raw
         raw.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
+        # Only the staging file would be compressed, and it is read once and thrown away.
+        raw.execute("SET force_compression = 'uncompressed'")
         options = f"DATA_PATH {_text(self.folder / 'files')}, OVERRIDE_DATA_PATH true"
         options += ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000"
         catalog = _text(f"ducklake:sqlite:{self.folder / 'catalog.sqlite'}")
@@ -203,11 +205,12 @@ class DuckLakeEngine:
         finally:
             guarded.close()
 
-    def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
+    def copy_into(self, staging: Staging, copied: Mapping[str, ir.Table]) -> None:
         with staging.released() as path:
             self._raw.execute(f"ATTACH {_text(path)} AS staging")
             try:
-                self.con.create_table(name, rows, database=("staging", "main"), overwrite=True)
+                for name, rows in copied.items():
+                    self.con.create_table(name, rows, database=("staging", "main"), overwrite=True)
             finally:
                 self._raw.execute("DETACH staging")
 

@@ -70,7 +70,7 @@ def parse(
     `_kind` (OBJECT, ARRAY, …; null when not valid), `_repeated` (the object, its properties, traits or context
     name a key twice) and `_untimely` (the first `time` field whose text is no time).
     """
-    raw: Any = staging.con.con
+    raw: Any = staging.bench.con
     objects = ["t", *(f"j.{_name(k)}" for k in ("properties", "traits", "context") if fields.get(k) == "json")]
     key_lists = ", ".join(f"json_keys({o}) AS k{n}" for n, o in enumerate(objects))
     shape = ",".join(
@@ -199,7 +199,7 @@ def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _run(staging: Staging, frame: pl.DataFrame, query: str) -> pl.DataFrame:
-    raw: Any = staging.con.con
+    raw: Any = staging.bench.con
     with _batch(staging, frame):
         result: pl.DataFrame = raw.execute(query).pl()
     return result
@@ -210,7 +210,7 @@ def _batch(staging: Staging, frame: pl.DataFrame) -> Iterator[None]:
     """The frame as `text_batch`."""
     import polars as pl
 
-    raw: Any = staging.con.con
+    raw: Any = staging.bench.con
     raw.register("text_batch", frame.to_arrow(compat_level=pl.CompatLevel.newest()))
     try:
         yield

@@ -146,9 +146,10 @@ class SparkEngine:
         except Exception as error:
             raise SpecError(f"the query failed: {str(error).splitlines()[0]}", where="SQL") from None
 
-    def copy_into(self, staging: Staging, name: str, rows: ir.Table) -> None:
-        staging.drop(name)
-        staging.append(name, self.polars(rows))
+    def copy_into(self, staging: Staging, copied: Mapping[str, ir.Table]) -> None:
+        for name, rows in copied.items():
+            staging.drop(name)
+            staging.append(name, self.polars(rows))
 
     @contextmanager
     def attach(self, staging: Staging) -> Iterator[Callable[[str], ir.Table]]:

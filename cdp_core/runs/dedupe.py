@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import polars as pl
 
     from cdp_core.engine import Engine, Staging
@@ -42,26 +43,29 @@ def _copy_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> Non
     held = engine.table("quarantine")
     known = events.filter(events.source.isin(sources)).select(KEY)
     known = known.union(held.filter(held.source.isin(sources)).select(KEY))
-    engine.copy_into(staging, "known", known)
+    engine.copy_into(staging, {"known": known})
 
 
 def _first_of_each(staging: Staging) -> None:
     """Two steps, since a window over the few repeated ids is far cheaper than one over the batch."""
+    known = staging.table("known")
+    if known.count().execute():
+        staging.replace("events", staging.table("events").anti_join(known, KEY))
+    events = staging.table("events")
+    repeated = events.group_by(KEY).agg(copies=lambda t: t.count()).filter(lambda t: t.copies > 1)
+    repeated = staging.replace("repeated_ids", repeated.select(KEY))
+    if repeated.count().execute():
+        staging.exchange("events", "repeated_ids", KEY, _first(events.semi_join(repeated, KEY), KEY))
+
+
+def _first(rows: ir.Table, key: list[str]) -> ir.Table:
+    """The row first received of each key; equal times are told apart by content, so that order never matters."""
     import ibis
 
-    events, known = staging.table("events"), staging.table("known")
-    fresh = events.anti_join(known, KEY)
-    repeated = fresh.group_by(KEY).agg(copies=lambda t: t.count()).filter(lambda t: t.copies > 1)
-    repeated = staging.replace("repeated_ids", repeated.select(KEY))
-    if repeated.count().execute() == 0:
-        if known.count().execute():
-            staging.replace("events", fresh)
-        return
-    twins = fresh.semi_join(repeated, KEY)
-    order = [twins.received_at, twins.timestamp, twins.properties, twins.traits, twins.context]
-    place = ibis.row_number().over(ibis.window(group_by=[twins.source, twins.message_id], order_by=order))
-    first = twins.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
-    staging.replace("events", fresh.anti_join(repeated, KEY).union(first.select(fresh.columns)))
+    leading = [c for c in ("received_at", "timestamp") if c in rows.columns]
+    order = [rows[c] for c in (*leading, *(c for c in rows.columns if c not in (*leading, *key)))]
+    place = ibis.row_number().over(ibis.window(group_by=[rows[k] for k in key], order_by=order))
+    return rows.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
 
 
 def _settle_rejects(staging: Staging) -> None:
@@ -83,8 +87,13 @@ def _settle_rejects(staging: Staging) -> None:
 def _keep_fresh_rows(staging: Staging, name: str, source: str) -> None:
     events = staging.table("events")
     fresh = events.filter(events.source == source).select("message_id")
-    rows = staging.table(name).semi_join(fresh, "message_id")
-    staging.replace(name, rows.distinct(on="message_id", keep="first"))
+    rows = staging.table(name)
+    if staging.table("known").count().execute():
+        rows = staging.replace(name, rows.semi_join(fresh, "message_id"))
+    repeated = staging.table("repeated_ids")
+    repeated = staging.replace("repeated_rows", repeated.filter(repeated.source == source).select("message_id"))
+    twins = rows.semi_join(repeated, "message_id")
+    staging.exchange(name, "repeated_rows", ["message_id"], _first(twins, ["message_id"]))
 
 
 def _counts(staging: Staging, sources: Sequence[str]) -> pl.DataFrame:

@@ -178,14 +178,18 @@ def check_derived(
     present = [name for name in made.all() if name in wanted]
     if not present:
         return None
-    for name in present:
-        rows, read = made.all()[name], wanted[name].columns()
-        engine.copy_into(staging, name, rows if read is None else rows.select([c for c in rows.columns if c in read]))
+    engine.copy_into(staging, {name: _read_by(wanted[name], made.all()[name]) for name in present})
     verdict = check_tables(staging, suites, validator, tables=present, run_id=run_id, now=now)
     if verdict.stopped:
         keep_results(engine, verdict)
         raise stop_error(verdict)
     return verdict
+
+
+def _read_by(suite: Suite, rows: ir.Table) -> ir.Table:
+    """Only the columns that the suite reads."""
+    read = suite.columns()
+    return rows if read is None else rows.select([c for c in rows.columns if c in read])
 
 
 def publish_derived(engine: Engine, made: Derived, verdict: Any, run: Run, *, now: datetime) -> None:

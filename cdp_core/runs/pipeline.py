@@ -128,6 +128,7 @@ def _stages(
     try:
         if "load" in chosen.stages:
             errors = _load(engine, config, options, chosen, run, staging, suites, validator, root, now, progress)
+        staging.discard()
         if options.dry_run:
             _finish(run, errors, "dry")
             return

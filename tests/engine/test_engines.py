@@ -109,7 +109,7 @@ def test_staging_goes_both_ways(engine: Engine, tmp_path: Path) -> None:
     engine.append("events", engine.frame(EVENTS))
     staging = Staging(tmp_path / "batch.duckdb")
     staging.append("rows", pl.DataFrame({"a": [1, 2]}))
-    engine.copy_into(staging, "known", engine.table("events").select("source", "message_id"))
+    engine.copy_into(staging, {"known": engine.table("events").select("source", "message_id")})
     assert set(staging.names()) == {"rows", "known"}
     with engine.attach(staging) as staged:
         assert engine.polars(staged("known").count().as_table()).item() == 3
