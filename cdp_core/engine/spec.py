@@ -21,6 +21,6 @@ class EngineSpec(BaseModel):
     type: Literal["duckdb", "spark"] = "duckdb"
     lake: str = Field("data/lake", description="Folder of the built tables, relative to the workspace")
     master: str = Field("local[*]", description="Spark only: master URL, such as local[2] or spark://host:7077")
-    memory_limit: str = Field("3GB", description="DuckDB only: memory before it spills to disk")
+    memory_limit: str = Field("2GB", description="DuckDB only: memory before it spills to disk")
     threads: int | None = Field(None, ge=1, description="DuckDB only: default is the number of processors")
     keep_snapshots: str = Field("7d", pattern=r"^\d+[hd]$", description="How long old snapshots stay readable")

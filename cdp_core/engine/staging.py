@@ -36,7 +36,7 @@ class Staging:
     {'a': None, 'b': 'x'}
     """
 
-    def __init__(self, path: Path, *, memory_limit: str = "2GB") -> None:
+    def __init__(self, path: Path, *, memory_limit: str = "1GB") -> None:
         self.path = path
         self._memory_limit = memory_limit
         self._backend: Backend | None = None
