@@ -97,7 +97,7 @@ class DuckLakeEngine:
 
     def has(self, name: str) -> bool:
         query = "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = ?"
-        return bool(self._raw.execute(query, [name]).fetchone()[0])
+        return bool(self._raw.execute(query, [name]).fetchall()[0][0])
 
     def ensure_tables(self) -> None:
         query = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
@@ -237,7 +237,7 @@ class DuckLakeEngine:
         return _to_json()(text)
 
     def snapshot(self) -> int:
-        return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchone()[0])
+        return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchall()[0][0])
 
     def reader(self) -> DuckLakeEngine:
         import ibis

@@ -120,7 +120,7 @@ def _repeated(raw: Any, objects: int) -> str:
     shapes = " UNION ".join(f"SELECT DISTINCT k{n} AS k FROM parsed" for n in range(objects))
     raw.execute(f"CREATE OR REPLACE TEMP TABLE shapes AS {shapes}")
     raw.execute("CREATE OR REPLACE TEMP TABLE twice AS SELECT k FROM shapes WHERE len(k) <> list_unique(k)")
-    if not raw.execute("SELECT count(*) FROM twice").fetchone()[0]:
+    if not raw.execute("SELECT count(*) FROM twice").fetchall()[0][0]:
         return "false"
     return " OR ".join(f"coalesce(k{n} IN (SELECT k FROM twice), false)" for n in range(objects))
 

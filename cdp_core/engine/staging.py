@@ -80,7 +80,7 @@ class Staging:
             return True
         self._settle()
         query = f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {_text(name)}"
-        return bool(self.bench.raw_sql(query).fetchone()[0])
+        return bool(self.bench.raw_sql(query).fetchall()[0][0])
 
     def table(self, name: str) -> ir.Table:
         return self.con.table(name)

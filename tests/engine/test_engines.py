@@ -164,3 +164,19 @@ def test_maintenance_keeps_the_newest_rows(lake: Engine) -> None:
         lake.append("events", lake.frame(EVENTS))
     lake.maintain()
     assert lake.polars(lake.table("events").count().as_table()).item() == 9
+
+
+def test_what_is_appended_to_staging_is_seen_whatever_was_asked_before(tmp_path: Path) -> None:
+    """Rows are written by another thread; a question asked meanwhile must not hide them."""
+    staging = Staging(tmp_path / "batch.duckdb")
+    assert not staging.has("a")
+    for number in range(5):
+        staging.append("a", pl.DataFrame({"n": [number]}))
+        staging.append(f"b{number}", pl.DataFrame({"n": [number], "text": ["x"]}))
+        assert staging.has("a")
+        assert staging.polars(staging.table("a").count().as_table()).item() == number + 1
+    staging.append("a", pl.DataFrame({"n": ["no number"]}))
+    with pytest.raises(Exception, match="Conversion"):
+        staging.names()
+    assert staging.polars(staging.table("a").count().as_table()).item() == 5
+    staging.discard()
