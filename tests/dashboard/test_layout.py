@@ -11,15 +11,15 @@ import pytest
 from cdp_core.dashboard.views.layout import place
 
 
-@pytest.mark.parametrize(
-    "graph", [nx.star_graph(8), nx.path_graph(6), nx.complete_graph(5), nx.random_regular_graph(3, 40, seed=1)]
-)
 def test_the_shipped_theme_is_the_one_of_the_repository() -> None:
     root = Path(__file__).parents[2]
     shipped = root / "cdp_core/dashboard/assets/config.toml"
     assert shipped.read_bytes() == (root / ".streamlit/config.toml").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "graph", [nx.star_graph(8), nx.path_graph(6), nx.complete_graph(5), nx.random_regular_graph(3, 40, seed=1)]
+)
 def test_points_stay_within_the_frame_and_apart(graph: nx.Graph) -> None:
     pairs = list(graph.edges)
     points = place(len(graph), pairs)
