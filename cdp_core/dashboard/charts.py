@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
+LABEL = "#7a7a86"
+"""Numbers beside bars: four to one against both backgrounds. The theme colours axes and legends, but no text marks."""
+
 
 def stacked_months(
     frame: pl.DataFrame, *, time: str, group: str, value: str, unit: str, height: int = 230, narrow: bool = False
@@ -47,7 +50,7 @@ def bars(
         x=alt.X(f"{value}:Q", title=None, axis=None),
         tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()), alt.Tooltip(f"{value}:Q", title=unit, format=",d")],
     )
-    text = base.mark_text(align="left", dx=4).encode(text=alt.Text(f"{value}:Q", format=",d"))
+    text = base.mark_text(align="left", dx=4, color=LABEL).encode(text=alt.Text(f"{value}:Q", format=",d"))
     return (base.mark_bar(cornerRadiusEnd=3, size=14) + text).properties(height=height)
 
 
@@ -63,7 +66,7 @@ def columns(
         y=alt.Y(f"{value}:Q", title=None, axis=None, scale=scale),
         tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()), alt.Tooltip(f"{value}:Q", title=unit, format=",d")],
     )
-    text = base.mark_text(dy=-7).encode(text=alt.Text(f"{value}:Q", format=",d"))
+    text = base.mark_text(dy=-7, color=LABEL).encode(text=alt.Text(f"{value}:Q", format=",d"))
     return (base.mark_bar(cornerRadiusEnd=3) + text).properties(height=height)
 
 

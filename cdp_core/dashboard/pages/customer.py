@@ -72,7 +72,7 @@ def _golden(card: view.Card) -> None:
         hide_index=True,
         placeholder="–",
         key="golden",
-        height=min(36 * card.traits.height + 40, 730),
+        height="content" if card.traits.height <= 20 else 730,
         alt="The golden record: every trait with its source",
         column_config={
             "trait": column.TextColumn("Trait", width=112),
@@ -145,7 +145,7 @@ def _events(events: list[view.Event]) -> None:
         hide_index=True,
         placeholder="–",
         key="timeline",
-        height=min(36 * frame.height + 40, 410),
+        height="content" if frame.height <= 10 else 410,
         on_select="rerun",
         selection_mode="single-cell",
         alt="Events of this customer, newest first; click one for its content",

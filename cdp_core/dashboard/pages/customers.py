@@ -93,7 +93,7 @@ def _table(ws: cdp.Workspace, found: view.Found, searched: bool) -> None:
         selection_mode="single-cell",
         column_config=config,
         alt="Customers; click one to open it",
-        height=min(36 * shown.height + 40, 760),
+        height="content" if shown.height <= 22 else 760,
     )
     row = parts.clicked(picked)
     if row is not None:

@@ -122,7 +122,7 @@ def _conflicts(ws: cdp.Workspace, total: int) -> None:
         list(totals),
         key="conflict_rule",
         label_visibility="collapsed",
-        format_func=lambda name: f"{f.label(name)} · {totals[name]:,}",
+        format_func=lambda name: f"{_rule(name)} · {totals[name]:,}",
     )
     count = totals[rule] if rule else total
     slot = st.container()
@@ -155,6 +155,11 @@ def _conflicts(ws: cdp.Workspace, total: int) -> None:
     row = parts.clicked(picked)
     if row is not None and frame["profile_id"][row]:
         links.go("customers", profile=frame["profile_id"][row])
+
+
+def _rule(name: str) -> str:
+    kind, colon, limited = name.partition(":")
+    return f"{f.label(limited)} {kind}" if colon else f.label(name)
 
 
 def _evidence(ws: cdp.Workspace) -> None:

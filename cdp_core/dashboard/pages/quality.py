@@ -108,7 +108,7 @@ def _suite_table(rules: pl.DataFrame) -> None:
         hide_index=True,
         placeholder="–",
         key="suites",
-        height=min(36 * frame.height + 40, 480),
+        height="content" if frame.height <= 13 else 480,
         alt="Suites with the share of expectations that passed",
         column_config={
             "suite": column.TextColumn("Suite"),
