@@ -4,7 +4,7 @@
   x SpecError           cdp.yaml, a suite or a definition is wrong            exit 2
   x UsageError          a command or call names something that is not there   exit 2
   x SourceError         a source cannot be read                               exit 2
-  x EngineError         the lake or the engine refused                        exit 1
+  x EngineError         the lake, the disk or the engine refused              exit 2
     · WorkspaceBusy     another run holds the workspace                       exit 1
   x ContractError       a stage broke its promise (rows lost, wrong columns)  exit 1
   x ResolutionError     identity could not be resolved                        exit 1
@@ -86,7 +86,7 @@ class SourceError(CDPError):
 
 
 class EngineError(CDPError):
-    exit_code = 1
+    exit_code = 2
 
 
 class WorkspaceBusy(EngineError, Retryable):

@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.exceptions import Abort, Exit, TyperException
 
-from cdp_core.errors import CDPError
+from cdp_core.errors import CDPError, EngineError
 
 INTERRUPTED = 130
 
@@ -48,7 +48,7 @@ def _report(error: Exception) -> int:
         return _complain("out of memory; lower engine.memory_limit in cdp.yaml or free some", 1, error)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{(error.strerror or '').lower()}", 1, error)
+        return _complain(f"{where}{(error.strerror or '').lower()}", EngineError.exit_code, error)
     return _complain(f"{type(error).__name__} at {_place(error)}; this is a bug, CDP_DEBUG=1 shows more", 1, error)
 
 

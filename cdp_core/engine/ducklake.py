@@ -83,10 +83,15 @@ class DuckLakeEngine:
                 break
             except duckdb.Error as error:
                 if "locked" not in str(error) or attempt == _COMMIT_TRIES - 1:
-                    opened = EngineError("the lake cannot be opened", where=self.spec.lake, hint="run 'cdp doctor'")
-                    raise storage_error(error, where=self.spec.lake) or opened from error
+                    raise storage_error(error, where=self.spec.lake) or self._closed_door() from error
                 time.sleep(0.05 * (attempt + 1))
         raw.execute("USE lake")
+
+    def _closed_door(self) -> EngineError:
+        if os.access(self.folder, os.W_OK):
+            return EngineError("the lake cannot be opened", where=self.spec.lake, hint="run 'cdp doctor'")
+        what = "the lake folder cannot be written, and the catalog's journal needs that even to read"
+        return EngineError(what, where=self.spec.lake, hint="check its rights")
 
     @property
     def _raw(self) -> Any:

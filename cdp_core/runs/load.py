@@ -68,12 +68,22 @@ def stage_batch(
                 {name: spec}, staging, state=state, columns=columns, root=root, now=now, full=full
             )
         except CDPError as error:
-            batch.errors.append(error)
+            batch.errors.append(_placed(error, config, name))
             _forget(staging, name)
         if batch.rows:
             validator.start()
     progress("load", 1.0, f"{batch.rows:,} rows")
     return batch
+
+
+def _placed(error: CDPError, config: Config, source: str) -> CDPError:
+    """The error with the line of cdp.yaml that it is about; one that names a line of the data keeps it."""
+    where = error.where or f"sources.{source}"
+    path = where.split(".")
+    if path[0] != "sources":
+        return error
+    what = f"{where}: {error.what}" if error.where else error.what
+    return type(error)(what, where=config.where(*path), choices=error.choices, hint=error.hint)
 
 
 def _forget(staging: Staging, source: str) -> None:

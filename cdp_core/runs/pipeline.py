@@ -64,7 +64,8 @@ def run_pipeline(
             run.finish("failed", str(error), error.exit_code)
         except Exception as error:
             known = storage_error(error, where=config.engine.lake)
-            run.finish("failed", str(known or f"stopped by {type(error).__name__}"), 1)
+            what = str(known or f"stopped by {type(error).__name__}")
+            run.finish("failed", what, known.exit_code if known else 1)
             if known is None:
                 _close_quietly(engine, run, options)
                 raise

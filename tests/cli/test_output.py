@@ -133,11 +133,11 @@ def raising(error: BaseException) -> Callable[[], Any]:
     ("error", "code", "said"),
     [
         (SpecError("wrong", where="cdp.yaml:3"), 2, "error: cdp.yaml:3: wrong\n"),
-        (EngineError("no"), 1, "error: no\n"),
+        (EngineError("no"), 2, "error: no\n"),
         (QualityStop("held"), 3, "error: held\n"),
         (CDPError("other"), 1, "error: other\n"),
         (KeyboardInterrupt(), 130, "error: interrupted; what was published before stays\n"),
-        (OSError(28, "No space left on device", "x.csv"), 1, "error: x.csv: no space left on device\n"),
+        (OSError(28, "No space left on device", "x.csv"), 2, "error: x.csv: no space left on device\n"),
     ],
 )
 def test_errors_are_one_line(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

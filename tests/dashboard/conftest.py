@@ -12,7 +12,6 @@ import cdp_core as cdp
 from cdp_core.workspace import demo
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("overview", "quality", "customers", "identity", "audiences", "destinations")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PAGES
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -14,6 +13,8 @@ import cdp_core as cdp
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("fresh_caches")
+
+PAGES = ("overview", "quality", "customers", "identity", "audiences", "destinations")
 
 
 def one_page(name: str, root: str) -> None:
