@@ -23,6 +23,25 @@ def show(
         print_object(ws.profile(identifier).to_dict(), output)
 
 
+@app.command("explain")
+def explain(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="type:value, or a profile_id.")],
+    output: FrameOption = TableOutput.table,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """How a profile came to be: what joined it, when and why, and what was held back."""
+    import polars as pl
+
+    with opened(workspace) as ws:
+        steps = ws.identity.history(identifier)
+    if output == TableOutput.json:
+        print_object(steps, Output.json)
+        return
+    columns = ("at", "what", "identifiers", "because", "source", "detail")
+    shown = [{c: ", ".join(s[c]) if isinstance(s[c], list) else s[c] for c in columns} for s in steps]
+    print_frame(pl.DataFrame(shown, schema=dict.fromkeys(columns), infer_schema_length=None), output)
+
+
 @app.command("search")
 def search(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Any identifier, or part of a name.")],

@@ -28,6 +28,9 @@ def run(
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute everything anew.")] = False,
     dry_run: DryRunOption = False,
     sync: Annotated[bool, typer.Option("--sync", help="Run the syncs too.")] = False,
+    allow_jump: Annotated[
+        bool, typer.Option("--allow-jump", help="Publish even when identity jumps further than its brake allows.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for a run that is going on.")] = False,
     output: OutputOption = Output.table,
     workspace: WorkspaceOption = None,
@@ -39,6 +42,7 @@ def run(
             full_refresh=full_refresh,
             dry_run=dry_run,
             sync=sync,
+            allow_jump=allow_jump,
             wait=None if wait else 0,
             progress=tell,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cdp_core.config.edit import remove_definition, set_definition
     from cdp_core.config.json_schema import schema
-    from cdp_core.config.load import check_config, load_config
+    from cdp_core.config.load import check_config, load_config, load_identity
     from cdp_core.config.model import Config
     from cdp_core.config.problems import Place, Problem
 
@@ -18,6 +18,7 @@ _WHERE = {
     "Problem": "problems",
     "check_config": "load",
     "load_config": "load",
+    "load_identity": "load",
     "remove_definition": "edit",
     "schema": "json_schema",
     "set_definition": "edit",
@@ -28,6 +29,7 @@ __all__ = [
     "Problem",
     "check_config",
     "load_config",
+    "load_identity",
     "remove_definition",
     "schema",
     "set_definition",

@@ -15,6 +15,7 @@ from cdp_core.config.model import Config
 from cdp_core.config.problems import Place, Problem, raise_first
 from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
+from cdp_core.identity.spec import IdentitySpec
 
 SINGLE_BLOCKS = ("identity", "engine", "schedule")
 _WRONG: Any = object()
@@ -32,6 +33,25 @@ def load_config(root: Path | str, *, environ: Mapping[str, str] | None = None) -
     raise_first(problems)
     assert config is not None
     return config
+
+
+def load_identity(path: Path | str) -> IdentitySpec:
+    """The `identity:` block of a file of its own, such as rules to be tried. Raises SpecError with its line."""
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"the file cannot be read: {(error.strerror or '').lower()}", where=str(path)) from None
+    if not any(line.startswith(b"name:") for line in content.splitlines()):
+        content = content.rstrip() + b"\nname: rules\n"
+    config, problems = check_config(file.parent, replaced={MAIN: content})
+    if config is None:
+        first = problems[0].error()
+        where = (first.where or "").replace(MAIN, file.name, 1)
+        raise SpecError(first.what, where=where, choices=first.choices, hint=first.hint)
+    if "identity" not in config.model_fields_set:
+        raise SpecError("there is no identity: block", where=file.name, hint="put the rules under identity:")
+    return config.identity
 
 
 def check_config(

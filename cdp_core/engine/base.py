@@ -30,6 +30,9 @@ class Engine(Protocol):
     def table(self, name: str) -> ir.Table:
         """The published canonical table, as of the newest snapshot (or the one being written in a transaction)."""
 
+    def table_at(self, name: str, snapshot: int) -> ir.Table:
+        """The same table as of an older snapshot. Raises EngineError when that is no longer kept."""
+
     def has(self, name: str) -> bool:
         """Whether the canonical table has been published."""
 

@@ -100,6 +100,16 @@ class DuckLakeEngine:
     def table(self, name: str) -> ir.Table:
         return self.con.table(name, database=("lake", "main"))
 
+    def table_at(self, name: str, snapshot: int) -> ir.Table:
+        import duckdb
+
+        query = f"SELECT * FROM lake.main.{_name(name)} AT (VERSION => {int(snapshot)})"
+        try:
+            return self.con.sql(query)
+        except duckdb.Error as error:
+            kept = f"snapshots are kept for {self.spec.keep_snapshots}; raise engine.keep_snapshots in cdp.yaml"
+            raise EngineError(f"snapshot {snapshot} is no longer there", where=self.spec.lake, hint=kept) from error
+
     def has(self, name: str) -> bool:
         query = "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = ?"
         return bool(self._raw.execute(query, [name]).fetchall()[0][0])

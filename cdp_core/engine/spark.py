@@ -73,6 +73,9 @@ class SparkEngine:
             raise EngineError.unknown("table", name, tables.CANONICAL)
         return self._read([str(self.folder / part) for part in parts])
 
+    def table_at(self, name: str, snapshot: int) -> ir.Table:
+        raise EngineError("older snapshots cannot be read with Spark", hint="compare with the embedded engine")
+
     def has(self, name: str) -> bool:
         return name in self._manifest()
 

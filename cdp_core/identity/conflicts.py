@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cdp_core.identity.bridges import RULE as BRIDGE
 from cdp_core.identity.identifiers import Known, Seen
+from cdp_core.identity.overrides import NEVER
+from cdp_core.identity.shared import shared_rows
+from cdp_core.identity.spec import IdentitySpec
+from cdp_core.identity.totals import HOLD_SIZE, HOLD_USERS
 from cdp_core.tables import IDENTITY_CONFLICTS
 
 if TYPE_CHECKING:
@@ -15,9 +20,22 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 
-def conflicts(engine: Engine, seen: Seen, known: Known, demoted: pl.DataFrame, ids: ir.Table) -> ir.Table:
-    """tables.IDENTITY_CONFLICTS: values that identify nobody once each, and demotions once per value and profile."""
+def conflicts(
+    engine: Engine,
+    seen: Seen,
+    known: Known,
+    demoted: pl.DataFrame,
+    ids: ir.Table,
+    shared: pl.DataFrame,
+    spec: IdentitySpec,
+) -> ir.Table:
+    """tables.IDENTITY_CONFLICTS: values that identify nobody and those that too many use, once each, and what was
+    demoted or held, once per value and profile.
+    """
     parts = [_ignored(engine, seen, known), _demoted(engine, known, demoted, ids)]
+    if shared.height:
+        rows = shared_rows(engine, seen, known, shared, spec.shared or 0)
+        parts.append(_shaped(rows.with_columns(rule=pl.lit("shared"), action=pl.lit("set_aside"))))
     return engine.frame(pl.concat(parts))
 
 
@@ -51,30 +69,51 @@ def _ignored(engine: Engine, seen: Seen, known: Known) -> pl.DataFrame:
 
 
 def _demoted(engine: Engine, known: Known, demoted: pl.DataFrame, ids: ir.Table) -> pl.DataFrame:
-    """Identifiers that did not join: profile_id is where the events went, `candidates` whom they would have joined."""
+    """Identifiers that did not join: profile_id is where the events went, `candidates` whom they would have joined,
+    left and right the two identifiers that would have to be linked for that.
+    """
     if demoted.is_empty():
         return IDENTITY_CONFLICTS.empty()
     grouped = demoted.sort("at", "source", "message_id", nulls_last=True).group_by(
         "node", "profile", "rule", maintain_order=True
     )
-    firsts = pl.col("count", "limit", "source", "message_id", "at").first()
+    firsts = pl.col("count", "limit", "source", "message_id", "at", "left", "right").first()
     each = grouped.agg(firsts, pl.col("candidates").explode().unique(), pl.col("events").sum())
     each = each.with_row_index("row").join(known.frame.select("node", "type", "value"), on="node")
+    for side in ("left", "right"):
+        ends = known.frame.select(
+            pl.col("node").alias(side), pl.col("type").alias(f"{side}_type"), pl.col("value").alias(f"{side}_value")
+        )
+        each = each.join(ends, on=side, how="left")
     wanted = pl.concat([each["profile"], each["candidates"].explode()]).unique().to_frame("profile")
     names = engine.polars(ids.semi_join(engine.frame(wanted), "profile"))
     others = each.select("row", pl.col("candidates").alias("profile")).explode("profile").join(names, on="profile")
     listed = others.group_by("row").agg(candidates=pl.col("profile_id").sort())
-    what = pl.col("rule").str.strip_prefix("limit:")
     return _shaped(
         each.drop("candidates")
         .join(names, on="profile")
         .join(listed, on="row", how="left")
         .with_columns(
-            action=pl.lit("demoted"),
+            action=pl.when(pl.col("rule").str.starts_with("hold:")).then(pl.lit("held")).otherwise(pl.lit("demoted")),
             candidates='["' + pl.col("candidates").list.join('","') + '"]',
-            detail=pl.format("would give {} {}, limit {}; {}", "count", what, "limit", _in_events(pl.col("events"))),
+            detail=pl.format("{}; {}", _why(), _in_events(pl.col("events"))),
         )
     )
+
+
+def _why() -> pl.Expr:
+    """What a demotion's rule, count and limit mean, in words."""
+    what = pl.col("rule").str.strip_prefix("limit:")
+    words = {
+        NEVER: pl.lit("would join what is never to be linked"),
+        HOLD_USERS: pl.format("would join {} user_ids", "count"),
+        HOLD_SIZE: pl.format("would give {} identifiers, held beyond {}", "count", "limit"),
+        BRIDGE: pl.lit("would hang on a single event"),
+    }
+    said = pl.format("would give {} {}, limit {}", "count", what, "limit")
+    for rule, text in words.items():
+        said = pl.when(pl.col("rule") == rule).then(text).otherwise(said)
+    return said
 
 
 def _in_events(count: pl.Expr) -> pl.Expr:

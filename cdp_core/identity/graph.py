@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cdp_core.errors import UsageError
+
 if TYPE_CHECKING:
     import networkx as nx
 
@@ -96,3 +98,21 @@ def edges_frame(graph: nx.Graph, *, seed: int = 7) -> pl.DataFrame:
     at_ends = [(name, pl.Float64()) for name in ("x", "y", "x2", "y2")]
     kinds = [*texts, ("events", pl.Int64()), *_TIMES, ("bridge", pl.Boolean()), *at_ends]
     return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def cuttable(graph: nx.Graph, left: Identifier, right: Identifier) -> None:
+    """Raise UsageError unless the two are linked in the graph, and that link alone holds their parts together."""
+    import networkx as nx
+
+    if left not in graph or right not in graph:
+        raise UsageError("the profile does not hold both identifiers", hint="see 'cdp profile explain'")
+    if not graph.has_edge(left, right):
+        raise UsageError("the two are not linked directly", hint="'cdp identity explain' shows the links between")
+    rest = graph.copy()
+    rest.remove_edge(left, right)
+    if nx.has_path(rest, left, right):
+        steps = nx.shortest_path_length(rest, left, right)
+        raise UsageError(
+            f"the two are also tied over {steps} other links",
+            hint="'cdp identity never-link' keeps them apart whatever ties them",
+        )

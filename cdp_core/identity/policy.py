@@ -9,6 +9,8 @@ Everything here is monotone: profiles only grow, and a profile that breaks a rul
   once breaks it ever after, and what was kept is in one profile. So each combination is looked at once, at its first
   event.
 
+A limit over a week, month or year stays monotone because a value counts at the time it was first seen anywhere.
+
 Rule: Segment, Unify, "Merge Protection"; what it leaves open is defined in `settle`.
 """
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-MERGES, MAPPINGS = "max_merges", "max_mappings"
+from cdp_core.identity.totals import Rules, Total
 
 
 @dataclass(frozen=True)
@@ -53,28 +55,20 @@ class Settled:
         return profile
 
 
-@dataclass(frozen=True)
-class Rules:
-    """`kinds`: node → number of its type; `limits` and `names` by that number."""
-
-    kinds: dict[int, int]
-    limits: Sequence[int]
-    names: Sequence[str]
-    max_merges: int
-    max_mappings: int
-
-
-def settle(combinations: Sequence[Sequence[int]], rules: Rules) -> Settled:
+def settle(combinations: Sequence[Sequence[int]], rules: Rules, *, seeds: Sequence[Sequence[int]] = ()) -> Settled:
     """Give every identifier its profile.
 
     `combinations`: distinct combinations of nodes, each sorted by priority, in the order (timestamp, source,
     message_id) of their first events. Candidates are the profiles that hold any of the nodes; together with the new
-    nodes they make the would-be profile; if that breaks a limit the lowest-priority node is dropped and it is tried
+    nodes they make the would-be profile; if that breaks a rule the lowest-priority node is dropped and it is tried
     again. The survivor of a merge is the profile seen first. A single identifier is always kept: in its profile, or in
-    a new one of its own. Once in a profile, an identifier stays.
+    a new one of its own. Once in a profile, an identifier stays. `seeds` are disjoint groups of nodes that are one
+    profile from the beginning, whatever the rules say.
     """
     found = Settled()
     state = _State(found, rules)
+    for nodes in seeds:
+        state.seed(nodes)
     for number, nodes in enumerate(combinations):
         state.add(number, nodes)
     return found
@@ -84,57 +78,42 @@ class _State:
     def __init__(self, found: Settled, rules: Rules) -> None:
         self.found = found
         self.rules = rules
-        self.counts: list[list[int]] = []
-        self.sizes: list[int] = []
-        self.merges: list[int] = []
+        self.totals: list[Total] = []
+
+    def seed(self, nodes: Sequence[int]) -> None:
+        total = self.rules.nothing()
+        for node in nodes:
+            total = self.rules.with_node(total, node)
+        self._keep([], list(nodes), total)
 
     def add(self, number: int, nodes: Sequence[int]) -> None:
         """Grow the would-be profile node by node until a rule breaks; what came before is kept."""
         found, rules = self.found, self.rules
         roots: list[int] = []
         fresh: list[int] = []
-        counts = [0] * len(rules.limits)
-        size = merges = 0
+        total = rules.nothing()
         for place, node in enumerate(nodes):
             profile = found.holder.get(node)
             if profile is None:
-                new_counts, new_size, new_merges = self._with_node(counts, node), size + 1, merges
+                grown = rules.with_node(total, node)
             else:
                 profile = found.root(profile)
                 if profile in roots:
                     continue
-                new_counts = [a + b for a, b in zip(counts, self.counts[profile], strict=True)]
-                new_size = size + self.sizes[profile]
-                new_merges = merges + self.merges[profile] + (1 if roots else 0)
-            broken = place and self._broken(new_counts, new_size, new_merges)
+                grown = rules.together(total, self.totals[profile], merged=bool(roots))
+            broken = rules.broken(grown) if place else None
             if broken:
                 others = tuple(dict.fromkeys((*roots, profile) if profile is not None else roots))
                 found.demotions.append(Demotion(number, place, *broken, others))
                 break
-            counts, size, merges = new_counts, new_size, new_merges
+            total = grown
             if profile is None:
                 fresh.append(node)
             else:
                 roots.append(profile)
-        self._keep(roots, fresh, counts, size, merges)
+        self._keep(roots, fresh, total)
 
-    def _with_node(self, counts: list[int], node: int) -> list[int]:
-        more = counts.copy()
-        more[self.rules.kinds[node]] += 1
-        return more
-
-    def _broken(self, counts: list[int], size: int, merges: int) -> tuple[str, int, int] | None:
-        rules = self.rules
-        for kind, count in enumerate(counts):
-            if count > rules.limits[kind]:
-                return f"limit:{rules.names[kind]}", count, rules.limits[kind]
-        if size > rules.max_mappings:
-            return MAPPINGS, size, rules.max_mappings
-        if merges > rules.max_merges:
-            return MERGES, merges, rules.max_merges
-        return None
-
-    def _keep(self, roots: list[int], fresh: list[int], counts: list[int], size: int, merges: int) -> None:
+    def _keep(self, roots: list[int], fresh: list[int], total: Total) -> None:
         if len(roots) == 1 and not fresh:
             return
         parents = self.found.parents
@@ -142,12 +121,10 @@ class _State:
             survivor = min(roots)
             for profile in roots:
                 parents[profile] = survivor
+            self.totals[survivor] = total
         else:
             survivor = len(parents)
             parents.append(survivor)
-            self.counts.append(counts)
-            self.sizes.append(size)
-            self.merges.append(merges)
-        self.counts[survivor], self.sizes[survivor], self.merges[survivor] = counts, size, merges
+            self.totals.append(total)
         for node in fresh:
             self.found.holder[node] = survivor

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cdp_core.identity.bridges import weak_bridges
 from cdp_core.identity.components import components
 from cdp_core.identity.conflicts import conflicts
+from cdp_core.identity.constraints import Constraints, constraints
 from cdp_core.identity.identifiers import Known, Seen, know, see
 from cdp_core.identity.ids import profile_ids, profile_merges
 from cdp_core.identity.links import as_identity_links, evidence
 from cdp_core.identity.members import Members, assign
+from cdp_core.identity.overrides import Override
+from cdp_core.identity.shared import set_aside, shared_identifiers
 from cdp_core.identity.spec import IdentitySpec
 
 if TYPE_CHECKING:
@@ -52,12 +57,14 @@ def resolve(
     previous: ir.Table | None,
     merges: ir.Table | None,
     now: datetime,
+    overrides: Sequence[Override] = (),
 ) -> Resolution:
     """Say which identifiers and events belong to one profile.
 
     `events` as in tables.EVENTS, `previous` and `merges` the published user_identifiers and profile_merges (None: start
-    afresh), `now` in UTC. The result depends on the events, not on their order or on how often it is run. Raises
-    SpecError when a rule cannot be applied, ResolutionError when it does not come to an end.
+    afresh), `now` in UTC, `overrides` the decisions in force. The result depends on the events, not on their order or
+    on how often it is run. Raises SpecError when a rule cannot be applied, ResolutionError when it does not come to an
+    end.
     Rule: Segment, Unify, "Merge Protection"; see `policy` for what is exact about it.
 
     Example: `resolve(engine, engine.table("events"), IdentitySpec(), previous=None, merges=None, now=now).stats`
@@ -65,30 +72,68 @@ def resolve(
     started = time.perf_counter()
     seen = see(engine, events, spec)
     known = know(engine, seen, spec)
+    told = constraints(overrides, known.frame)
+    shared = shared_identifiers(engine, known, spec)
     links = evidence(engine, seen, known)
-    nodes = known.members.select("node").distinct()
-    found = components(engine, nodes, links.select("left", "right").distinct())
-    members = assign(engine, seen, known, found, spec)
-    identifiers = _identifiers(engine, seen, known, members)
+    joining, edges = known, links
+    if shared.height:
+        joining = set_aside(engine, known, shared)
+        edges = evidence(engine, seen, joining)
+        ends = joining.members.semi_join(engine.frame(told.ends().to_frame()), "node").select("node").distinct()
+        told = told.among(engine.polars(ends)["node"])
+    found = _components(engine, joining, edges, told)
+    if spec.hold.bridge:
+        told = told.keeping_apart(weak_bridges(engine, found, edges, spec.hold.bridge))
+    members = assign(engine, seen, joining, found, spec, told)
+    identifiers = _identifiers(engine, seen, joining, members, told)
     ids, lost = profile_ids(engine, identifiers, previous)
     return Resolution(
-        identity_links=as_identity_links(engine, links, known),
+        identity_links=as_identity_links(engine, links, known, told, overrides),
         user_identifiers=_user_identifiers(engine, identifiers, ids),
         event_profiles=_event_profiles(engine, seen, members, ids),
         profile_merges=profile_merges(engine, ids, lost, merges, now),
-        identity_conflicts=conflicts(engine, seen, known, members.demoted, ids),
+        identity_conflicts=conflicts(engine, seen, known, members.demoted, ids, shared, spec),
         stats=_stats(engine, identifiers, ids, members, started),
     )
 
 
-def _identifiers(engine: Engine, seen: Seen, known: Known, members: Members) -> ir.Table:
+def _components(engine: Engine, known: Known, links: ir.Table, told: Constraints) -> ir.Table:
+    """node, component: what hangs together by evidence or by decision."""
+    nodes = known.members.select("node").distinct()
+    edges = links.select("left", "right").distinct()
+    if told.joined.height:
+        joined = engine.frame(told.joined.select("left", "right")).semi_join(nodes, [("left", "node")])
+        edges = edges.union(joined.semi_join(nodes, [("right", "node")]))
+    return components(engine, nodes, edges)
+
+
+def _identifiers(engine: Engine, seen: Seen, known: Known, members: Members, told: Constraints) -> ir.Table:
     """node, type, value, profile, first_seen, last_seen, events: as seen in events of the profile that holds it."""
     said = known.members.select("tuple", "node").join(members.tuples, "tuple")
     said = said.semi_join(members.nodes, ["node", "profile"]).join(seen.uses, "tuple")
     counted = said.group_by(["node", "profile"]).agg(
         first_seen=said.first_seen.min(), last_seen=said.last_seen.max(), events=said.events.sum().cast("int64")
     )
+    if told.joined.height:
+        counted = engine.keep(counted)
+        counted = counted.union(_by_decision(engine, seen, known, members, told, counted))
     return engine.keep(counted.join(known.nodes.select("node", "type", "value"), "node"))
+
+
+def _by_decision(
+    engine: Engine, seen: Seen, known: Known, members: Members, told: Constraints, counted: ir.Table
+) -> ir.Table:
+    """Identifiers that are in a profile only because people said so: with the times of all their events, and none of
+    its own.
+    """
+    import ibis
+
+    ends = engine.frame(Constraints(told.joined).ends().to_frame())
+    decided = members.nodes.semi_join(ends, "node").anti_join(counted, "node")
+    decided = decided.semi_join(members.tuples, "profile")
+    said = known.members.select("tuple", "node").join(decided, "node").join(seen.uses, "tuple")
+    rows = said.group_by(["node", "profile"]).agg(first_seen=said.first_seen.min(), last_seen=said.last_seen.max())
+    return rows.mutate(events=ibis.literal(0, type="int64")).select(counted.columns)
 
 
 def _user_identifiers(engine: Engine, identifiers: ir.Table, ids: ir.Table) -> ir.Table:

@@ -18,6 +18,9 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Window = Literal["ever", "week", "month", "year"]
+DAYS: dict[Window, int] = {"week": 7, "month": 30, "year": 365}
+
 Blocked = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
@@ -31,7 +34,8 @@ class DeriveSpec(BaseModel):
 
 
 class IdentifierSpec(BaseModel):
-    """One kind of identifier. `limit` is how many values of it one profile may ever have.
+    """One kind of identifier. `limit` is how many values of it one profile may have: ever, or first seen within any
+    span of seven, thirty or 365 days (`window`).
 
     >>> IdentifierSpec(limit=1).window
     'ever'
@@ -40,9 +44,32 @@ class IdentifierSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int = Field(default=5, ge=1, description="How many values one profile may have")
-    window: Literal["ever"] = Field(default="ever", description="The time over which values are counted")
+    window: Window = Field(default="ever", description="Within any span of which time values are counted")
     derive: DeriveSpec | None = None
     blocked: tuple[Blocked, ...] = Field(default=(), description="Values that identify nobody, beside the general ones")
+
+
+class HoldSpec(BaseModel):
+    """Merges that wait for a person; each is listed with its reason and can be accepted or rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_ids: bool = Field(False, description="Hold what would join two user_ids")
+    size: int | None = Field(None, ge=2, description="Hold what would give a profile more identifiers than this")
+    bridge: int | None = Field(
+        None,
+        ge=1,
+        description="Hold a link on which this many identifiers on either side hang, and which only one event states",
+    )
+
+
+class BrakeSpec(BaseModel):
+    """Jumps at which a run publishes nothing and stops with exit 3; a first run, and small worlds, are let through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    largest: float | None = Field(1.0, gt=0, description="Share by which the largest profile may grow in one run")
+    merges: float | None = Field(0.2, gt=0, description="Share of all profiles that one run may merge into others")
 
 
 def _segments_defaults() -> dict[str, IdentifierSpec]:
@@ -70,6 +97,11 @@ class IdentitySpec(BaseModel):
     blocked: tuple[Blocked, ...] = BLOCKED
     max_merges: int = Field(100, ge=0, description="How many merges may make up one profile")
     max_mappings: int = Field(1000, ge=1, description="How many identifiers one profile may have")
+    shared: int | None = Field(
+        10, ge=1, description="An identifier seen with more user_ids than this is set aside: it joins nobody"
+    )
+    hold: HoldSpec = Field(default_factory=lambda: HoldSpec.model_validate({}), description="Merges that wait")
+    brake: BrakeSpec = Field(default_factory=lambda: BrakeSpec.model_validate({}), description="Jumps that stop a run")
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
 
     @model_validator(mode="before")
@@ -112,6 +144,10 @@ class IdentitySpec(BaseModel):
     def limit(self, type_: str) -> int:
         """How many values of a type one profile may have."""
         return (self.rules(type_) or IdentifierSpec()).limit
+
+    def window(self, type_: str) -> Window:
+        """Over which time that limit counts."""
+        return (self.rules(type_) or IdentifierSpec()).window
 
     def blocked_for(self, type_: str) -> tuple[str, ...]:
         rules = self.rules(type_)

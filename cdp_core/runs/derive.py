@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cdp_core.config import Config
     from cdp_core.engine import Engine, Staging
+    from cdp_core.identity.overrides import Override
     from cdp_core.quality.suites import Suite
     from cdp_core.quality.validator import Validator
 
@@ -30,21 +31,25 @@ _CODE = "1"
 
 @dataclass
 class Derived:
-    """Tables that are ready to publish; `appended` ones are added to, the others replaced."""
+    """Tables that are ready to publish; `appended` ones are added to, the others replaced. `decisions` about identity
+    are those in force.
+    """
 
     replaced: dict[str, ir.Table] = field(default_factory=dict)
     appended: dict[str, ir.Table] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
+    decisions: Sequence[Override] = ()
 
     def all(self) -> dict[str, ir.Table]:
         return {**self.replaced, **self.appended}
 
 
-def fingerprints(engine: Engine, config: Config, now: datetime) -> dict[str, str]:
+def fingerprints(engine: Engine, config: Config, now: datetime, decisions: Sequence[Override]) -> dict[str, str]:
     """What every derived stage depends on: its definitions, the events, the clock, and the stage before it."""
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
-    identity = _hash(_CODE, config.identity, config.region, events)
+    told = [decision.to_dict() for decision in decisions]
+    identity = _hash(_CODE, config.identity, config.region, events, told)
     profiles = _hash(identity, dict(config.traits), list(config.sources), _clock(config.traits, now))
     audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
@@ -58,9 +63,11 @@ def _clock(definitions: Mapping[str, Any], now: datetime) -> datetime | None:
     return now.replace(second=0, microsecond=0) if reads or any(word in text for word in _CLOCK_SQL) else None
 
 
-def stale_stages(engine: Engine, config: Config, now: datetime, *, full: bool) -> dict[str, str]:
+def stale_stages(
+    engine: Engine, config: Config, now: datetime, decisions: Sequence[Override], *, full: bool
+) -> dict[str, str]:
     """Stages whose published tables are not what they would be now, with the new fingerprints."""
-    wanted = fingerprints(engine, config, now)
+    wanted = fingerprints(engine, config, now, decisions)
     state = engine.polars(engine.table("stage_state"))
     known = dict(zip(state["stage"], state["fingerprint"], strict=True))
     return {stage: wanted[stage] for stage in DERIVED if full or known.get(stage) != wanted[stage]}
@@ -74,9 +81,10 @@ def derive(
     *,
     now: datetime,
     progress: Progress,
+    decisions: Sequence[Override] = (),
 ) -> Derived:
     """Compute what is stale, in order, without publishing anything."""
-    made = Derived(stages=dict(stale))
+    made = Derived(stages=dict(stale), decisions=decisions)
     steps: dict[str, Callable[..., tuple[int, int]]] = {
         "identity": _identity,
         "profiles": _profiles,
@@ -108,6 +116,7 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
         previous=engine.table("user_identifiers"),
         merges=engine.table("profile_merges"),
         now=now,
+        overrides=made.decisions,
     )
     for name in ("identity_links", "user_identifiers", "event_profiles", "profile_merges", "identity_conflicts"):
         made.replaced[name] = getattr(found, name)
@@ -146,14 +155,14 @@ def _audiences(engine: Engine, config: Config, made: Derived, run: Run, now: dat
         event_profiles=_current(engine, made, "event_profiles"),
         consents=_current(engine, made, "consents"),
     )
-    before = _repointed(engine, engine.table("audience_members"), _current(engine, made, "profile_merges"))
+    before = repointed(engine, engine.table("audience_members"), _current(engine, made, "profile_merges"))
     found = refresh(engine, config.audiences, inputs, before=before, now=now, run_id=run.run_id)
     made.replaced["audience_members"] = found.members
     made.appended["audience_changes"] = found.changes
     return _count(engine, profiles), _count(engine, found.members)
 
 
-def _repointed(engine: Engine, members: ir.Table, merges: ir.Table) -> ir.Table:
+def repointed(engine: Engine, members: ir.Table, merges: ir.Table) -> ir.Table:
     """Memberships of profiles that went into others are theirs now: a merge is no leaving and no entering."""
     moved = merges.select(profile_id=merges.from_profile_id, into=merges.profile_id)
     joined = members.left_join(moved, "profile_id")

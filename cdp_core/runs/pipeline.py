@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import CDPError, QualityStop, UsageError
+from cdp_core.identity.overrides import in_force
 from cdp_core.runs import derive, load
+from cdp_core.runs.brake import check_jump
+from cdp_core.runs.decisions import read_decisions
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.record import STAGES, Progress, Run, silent
 
@@ -24,12 +27,15 @@ SHOWN_TABLES = ("events", "quarantine", "user_identifiers", "profiles", "audienc
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `cdp run` was asked for. `select` names stages, sources or syncs; empty means everything."""
+    """What `cdp run` was asked for. `select` names stages, sources or syncs; empty means everything. `allow_jump` lets
+    through what the brake on identity would stop.
+    """
 
     select: tuple[str, ...] = ()
     full_refresh: bool = False
     dry_run: bool = False
     sync: bool = False
+    allow_jump: bool = False
     wait: float | None = 0
 
 
@@ -134,7 +140,7 @@ def _stages(
             _finish(run, errors, "dry")
             return
         if chosen.stages & set(derive.DERIVED):
-            _derive(engine, config, options, run, staging, suites, validator, now, progress)
+            _derive(engine, config, options, run, staging, suites, validator, root, now, progress)
     finally:
         validator.close()
         staging.discard()
@@ -207,15 +213,19 @@ def _derive(
     staging: Staging,
     suites: Sequence[Any],
     validator: Any,
+    root: Path,
     now: datetime,
     progress: Progress,
 ) -> None:
-    stale = derive.stale_stages(engine, config, now, full=options.full_refresh)
+    decisions = in_force(read_decisions(root))
+    stale = derive.stale_stages(engine, config, now, decisions, full=options.full_refresh)
     if stale:
         validator.start()
-    made = derive.derive(engine, config, stale, run, now=now, progress=progress)
+    made = derive.derive(engine, config, stale, run, now=now, progress=progress, decisions=decisions)
     if not stale:
         return
+    if "identity" in stale and not options.allow_jump:
+        check_jump(engine, made.replaced["user_identifiers"], made.replaced["profile_merges"], config.identity.brake)
     verdict = derive.check_derived(engine, staging, made, suites, validator, run_id=run.run_id, now=now)
     derive.publish_derived(engine, made, verdict, run, now=now)
     engine.clear_scratch()

@@ -12,6 +12,7 @@ from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.handles import Audience, Schedule, Sync
+from cdp_core.workspace.identity import Identity
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -85,18 +86,27 @@ class Workspace:
         full_refresh: bool = False,
         dry_run: bool = False,
         sync: bool = False,
+        allow_jump: bool = False,
         wait: float | None = 0,
         progress: Progress | None = None,
     ) -> Run:
         """Load → quality → identity → profiles → audiences, and with `sync` the syncs.
 
-        `select` names stages, sources or syncs; `wait` is how many seconds to wait for another run (None: for ever).
+        `select` names stages, sources or syncs; `allow_jump` lets through what identity's brake would stop; `wait` is
+        how many seconds to wait for another run (None: for ever).
         Raises WorkspaceBusy, UsageError and SpecError; a failed or stopped run is a Run whose status says so.
         """
         from cdp_core.runs.pipeline import Options, run_pipeline
         from cdp_core.runs.record import silent
 
-        options = Options(select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, sync=sync, wait=wait)
+        options = Options(
+            select=tuple(select or ()),
+            full_refresh=full_refresh,
+            dry_run=dry_run,
+            sync=sync,
+            allow_jump=allow_jump,
+            wait=wait,
+        )
         return run_pipeline(
             self.engine,
             self.config,
@@ -177,6 +187,11 @@ class Workspace:
 
         links, identifiers = listings.evidence(self.engine, profile_id)
         return profile_graph(links, identifiers)
+
+    @property
+    def identity(self) -> Identity:
+        """Explain, decide, preview and compare who is who."""
+        return Identity(self)
 
     def evaluate_identity(self, truth: Path | str) -> Evaluation:
         """Precision and recall of identity against a CSV with the columns source, record, person."""

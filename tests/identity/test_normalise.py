@@ -123,7 +123,7 @@ def test_types_that_are_not_listed() -> None:
         ({"identifiers": {"profile_id": {}}}, "cannot be the name"),
         ({"identifiers": {"user id": {}}}, "cannot be the name"),
         ({"identifiers": {"user_id": {"limit": 0}}}, "greater than or equal to 1"),
-        ({"identifiers": {"user_id": {"window": "week"}}}, "ever"),
+        ({"identifiers": {"user_id": {"window": "day"}}}, "ever"),
         ({"identifiers": {"h": {"derive": {"from": "email"}}}}, "cannot be derived from 'email'"),
         ({"blocked": ["^("]}, "no regular expression"),
         ({"blocked": ["^(?!x)"]}, "not supported"),
