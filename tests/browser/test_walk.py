@@ -149,6 +149,7 @@ def test_walk(watched: tuple[Page, Watch], shop: Path, tmp_path: Path) -> None:
     _find_a_customer(page, shop)
     _build_an_audience(page, shop)
     _export(page, shop, tmp_path)
+    _decide_who_is_who(page, shop)
     assert watch.foreign == []
     assert watch.errors == []
 
@@ -225,3 +226,63 @@ def _export(page: Page, shop: Path, tmp_path: Path) -> None:
     with cdp.open(shop) as ws:
         sent = ws.sql("SELECT count(*) AS n FROM sync_ledger WHERE sync = 'high_value_csv' AND status = 'delivered'")
     assert json.loads(sent.write_json()) == [{"n": members.height}]
+
+
+def _decide_who_is_who(page: Page, shop: Path) -> None:
+    with cdp.open(shop) as ws:
+        waiting = ws.identity.review().row(0, named=True)
+        one, other = (f"{waiting[f'{side}_type']}:{waiting[f'{side}_value']}" for side in ("left", "right"))
+    visit(page, "Identity")
+    _why(page, one, other)
+    expect(page.get_by_text("Not one person", exact=False)).to_be_visible()
+    page.get_by_role("radio", name="Review").click()
+    idle(page)
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 120, "y": 55})
+    idle(page)
+    _note(page, "Accept…", "the same person")
+    with cdp.open(shop) as ws:
+        assert [o.override_id for o in ws.identity.overrides()] == [waiting["review_id"]]
+        assert ws.run().status == "succeeded"
+    visit(page, "Overview")
+    visit(page, "Identity")
+    _why(page, one, other)
+    expect(page.get_by_text("One person:", exact=False)).to_be_visible()
+    page.get_by_role("radio", name="Decisions").click()
+    idle(page)
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 120, "y": 55})
+    idle(page)
+    _note(page, "Take it back…", "they are two after all")
+    with cdp.open(shop) as ws:
+        assert ws.identity.overrides() == []
+    _try_rules(page)
+
+
+def _why(page: Page, one: str, other: str) -> None:
+    page.get_by_role("radio", name="Why").click()
+    idle(page)
+    for label, text in (("One identifier", one), ("Another one", other)):
+        page.get_by_label(label, exact=True).fill(text)
+        page.get_by_label(label, exact=True).press("Enter")
+        idle(page)
+
+
+def _note(page: Page, button: str, reason: str) -> None:
+    page.get_by_role("button", name=button).click()
+    page.get_by_label("Reason", exact=True).fill(reason)
+    page.get_by_label("Reason", exact=True).press("Enter")
+    idle(page)
+    page.get_by_role("button", name="Note it", exact=True).click()
+    expect(page.get_by_text("Noted. It takes effect")).to_be_visible()
+    idle(page)
+
+
+def _try_rules(page: Page) -> None:
+    page.get_by_role("radio", name="Try rules").click()
+    idle(page)
+    text = page.get_by_label("Rules to try", exact=True)
+    text.fill("identity:\n  identifiers:\n    user_id: {limit: 1}\n    anonymous_id: {limit: 20}\n")
+    text.press("Control+Enter")
+    idle(page)
+    page.get_by_role("button", name="Show what it would do").click()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Split")).to_be_visible(timeout=40_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -199,3 +199,34 @@ def test_plan_is_shown_before_a_run(built: Path, ws: cdp.Workspace) -> None:
 def test_quarantine_view(built: Path) -> None:
     at = drawn("quality", built, view="Quarantine")
     assert "Held rows" in words(at)
+
+
+def test_why_explains_and_a_wrong_identifier_says_what_is_right(ws: cdp.Workspace, built: Path) -> None:
+    links = ws.polars(ws.table("identity_links").filter(lambda t: t.rule == "same_event").limit(1)).row(0, named=True)
+    at = drawn("identity", built, part="Why")
+    at.text_input(key="why_left").set_value(f"{links['left_type']}:{links['left_value']}").run()
+    at.text_input(key="why_right").set_value(f"{links['right_type']}:{links['right_value']}").run()
+    assert not at.exception
+    assert at.success or at.warning
+    at.text_input(key="why_right").set_value("emial:x").run()
+    assert not at.exception
+    assert "valid: user_id" in at.warning[0].value.replace("\\", "")
+
+
+def test_rules_that_are_wrong_say_which_line(built: Path) -> None:
+    at = drawn("identity", built, part="Try rules")
+    assert at.text_area(key="rules_text").value.startswith("identity:\n  identifiers:")
+    at.text_area(key="rules_text").set_value("identity:\n  identifiers:\n    user_id: {limt: 1}\n").run()
+    at.button(key="rules_try").click().run()
+    assert not at.exception
+    assert "rules.yaml:3" in at.warning[0].value.replace("\\", "")
+
+
+def test_what_is_decided_shows_with_a_way_back(shop: Path) -> None:
+    at = drawn("identity", shop, part="Decisions")
+    assert "No decisions yet" in words(at)
+    with cdp.open(shop) as changed:
+        changed.identity.never_link("user_id:00001", "user_id:00002", reason="two people")
+    at.run()
+    assert not at.exception
+    assert at.dataframe[0].value["action"].to_list() == ["Never link"]

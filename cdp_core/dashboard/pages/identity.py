@@ -8,10 +8,12 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.pages import decisions
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import identity as view
 
 PAGE = 25
+_PARTS = ("Overview", "Why", "Review", "Decisions", "Try rules")
 
 
 def page(ws: cdp.Workspace) -> None:
@@ -32,6 +34,25 @@ def page(ws: cdp.Workspace) -> None:
             "Joined", f.percent(share), help=f"{f.number(found.joined)} profiles have several identifiers", border=True
         )
         st.metric("Conflicts", f.number(found.conflicts), help="What the rules held back or demoted", border=True)
+    chosen = st.segmented_control(
+        "Part",
+        _PARTS,
+        key="part",
+        default=_PARTS[0],
+        required=True,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    others = (decisions.why, decisions.review, decisions.decided, decisions.rules)
+    draw = dict(zip(_PARTS[1:], others, strict=True)).get(chosen)
+    if draw is None:
+        _overview(ws, found.conflicts)
+        return
+    with st.container(border=True):
+        draw(ws)
+
+
+def _overview(ws: cdp.Workspace, conflicts: int) -> None:
     left, right = parts.halves()
     with left:
         _sizes(ws)
@@ -40,7 +61,7 @@ def page(ws: cdp.Workspace) -> None:
     with st.container(border=True):
         _rules(ws)
     with st.container(border=True):
-        _conflicts(ws, found.conflicts)
+        _conflicts(ws, conflicts)
     with st.container(border=True):
         _evidence(ws)
 

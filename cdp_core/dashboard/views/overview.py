@@ -258,13 +258,17 @@ def _waiting(ws: cdp.Workspace) -> list[Need]:
     held, conflicts = ws.table("quarantine"), ws.table("identity_conflicts")
     held = held.filter(held.status == "held")
     rows = ws.polars(held.aggregate(n=held.count())).item()
-    ties = ws.polars(conflicts.aggregate(n=conflicts.count())).item()
+    waiting = (conflicts.action == "held").sum()
+    waiting, ties = ws.polars(conflicts.aggregate(held=waiting, n=conflicts.count())).fill_null(0).row(0)
     found = []
     if rows:
         text = f"{f.plural(rows, 'row')} held in quarantine"
         found.append(Need("warning", text, "quality", (("view", "Quarantine"),)))
-    if ties:
-        found.append(Need("info", f"{f.plural(ties, 'identity conflict')} settled by rule", "identity"))
+    if waiting:
+        text = f"{f.plural(waiting, 'identifier')} held from merging until somebody decides"
+        found.append(Need("info", text, "identity", (("part", "Review"),)))
+    if ties > waiting:
+        found.append(Need("info", f"{f.plural(ties - waiting, 'identity conflict')} settled by rule", "identity"))
     return found
 
 

@@ -1,0 +1,263 @@
+"""The parts of the identity page where people ask why, decide, and try other rules."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import cdp_core as cdp
+from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard import links, parts, session
+from cdp_core.dashboard.session import cached
+from cdp_core.dashboard.views import decisions as view
+
+_SHOWN = ("audience", "before", "after", "entered", "exited")
+_TIME = "D MMM YYYY, HH:mm"
+
+
+def why(ws: cdp.Workspace) -> None:
+    """Two identifiers: the chain of evidence, or what keeps them apart; and a decision about them."""
+    hint = "type:value, such as email:ann@example.org or user_id:00005"
+    left, right = st.columns(2)
+    one = left.text_input("One identifier", key="why_left", placeholder=hint).strip()
+    other = right.text_input("Another one", key="why_right", placeholder=hint).strip()
+    if not (one and other):
+        parts.empty("Why are two one person?", "Enter two identifiers to see the evidence between them.")
+        return
+    try:
+        found = ws.identity.explain(one, other).to_dict()
+    except cdp.CDPError as error:
+        st.warning(f.escape(str(error)), icon=":material/help:")
+        return
+    _verdict(found)
+    column = st.column_config
+    shown = {"first_seen": "First (UTC)", "last_seen": "Last (UTC)"}
+    times = {name: column.DatetimeColumn(title, format=_TIME) for name, title in shown.items()}
+    if found["path"]:
+        st.dataframe(
+            view.steps(found, session.revealed()),
+            hide_index=True,
+            placeholder="–",
+            key="why_steps",
+            alt="The chain of evidence, step by step",
+            column_config={
+                "from": "From",
+                "to": "To",
+                "because": column.TextColumn("First said by", help="The event that first carried both"),
+                "source": "Source",
+                "events": column.NumberColumn("Events that say so", format="localized"),
+                **times,
+            },
+        )
+    if found["held_back"]:
+        st.markdown("**What was held back**")
+        st.dataframe(
+            view.held_back(found, session.revealed()),
+            hide_index=True,
+            placeholder="–",
+            key="why_held",
+            alt="What rules and people kept from joining",
+            column_config={
+                "identifier": "Identifier",
+                "what": "What was done",
+                "rule": "Rule",
+                "detail": column.TextColumn("Why", width="large"),
+                "source": "Source",
+                "at": column.DatetimeColumn("At (UTC)", format=_TIME),
+            },
+        )
+    with st.container(horizontal=True):
+        for profile in dict.fromkeys([found["left_profile_id"], found["right_profile_id"]]):
+            if profile:
+                links.link("customers", f"Open {profile[:8]}…", icon=":material/person:", profile=profile)
+        if found["connected"]:
+            _decide("Never link…", "never", lambda reason: ws.identity.never_link(one, other, reason=reason))
+        else:
+            _decide("Always link…", "always", lambda reason: ws.identity.always_link(one, other, reason=reason))
+
+
+def _verdict(found: dict[str, Any]) -> None:
+    count = f.plural(len(found["path"]), "step")
+    if found["connected"]:
+        st.success(f"**One person:** {count} of evidence between the two.", icon=":material/check_circle:")
+    elif found["path"]:
+        st.warning(f"**Not one person**, in spite of {count} of evidence between the two.", icon=":material/block:")
+    else:
+        st.info("**Not one person.** No evidence ties them.", icon=":material/block:")
+
+
+def _decide(label: str, key: str, act: Callable[[str], object]) -> None:
+    """A button that asks for the reason, and notes the decision."""
+    with st.popover(label, key=f"ask_{key}"):
+        reason = st.text_input("Reason", key=f"reason_{key}", placeholder="For whoever reads the list next year")
+        if st.button("Note it", key=f"note_{key}", type="primary", disabled=not reason.strip()):
+            try:
+                act(reason)
+            except cdp.CDPError as error:
+                st.error(f.escape(str(error)), icon=":material/error:")
+                return
+            st.toast("Noted. It takes effect with the next run.", icon=":material/check:")
+
+
+def review(ws: cdp.Workspace) -> None:
+    """Merges that wait: the queue, the two people side by side, accept or reject."""
+    demoted = st.toggle("Also what limits demoted", key="review_demoted")
+    frame = cached(view.queue, ws, session.revealed(), demoted)
+    decided = {made.override_id for made in ws.identity.overrides()}
+    frame = frame.filter(~frame["review_id"].is_in(list(decided)))
+    if frame.is_empty():
+        parts.empty("Nothing waits", "Merges that identity.hold in cdp.yaml names would be listed here.")
+        return
+    st.caption(f"{f.plural(frame.height, 'merge')} waiting, those that most identifiers ask for first. Click one.")
+    column = st.column_config
+    picked = st.dataframe(
+        frame.head(200),
+        hide_index=True,
+        placeholder="–",
+        key="review_queue",
+        on_select="rerun",
+        selection_mode="single-cell",
+        height=360,
+        alt="Merges that wait for a decision",
+        column_config={
+            "review_id": None,
+            "left_profile_id": None,
+            "right_profile_id": None,
+            "between": "Between",
+            "and": "And",
+            "identifiers": column.NumberColumn("Held identifiers", format="localized"),
+            "detail": column.TextColumn("Why it waits", width="large"),
+            "first_at": column.DatetimeColumn("Since (UTC)", format=_TIME),
+        },
+    )
+    row = parts.clicked(picked)
+    if row is not None and row < frame.height:
+        _entry(ws, frame.row(row, named=True))
+
+
+def _entry(ws: cdp.Workspace, entry: dict[str, Any]) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{f.escape(entry['between'])}** and **{f.escape(entry['and'])}**")
+        if entry["left_profile_id"] and entry["right_profile_id"]:
+            traits = cached(
+                view.side_by_side, ws, entry["left_profile_id"], entry["right_profile_id"], session.revealed()
+            )
+            column = st.column_config
+            st.dataframe(
+                traits,
+                hide_index=True,
+                placeholder="–",
+                key="side_by_side",
+                height="content" if traits.height <= 20 else 700,
+                alt="Both profiles side by side",
+                column_config={
+                    "trait": "Trait",
+                    "one": "One",
+                    "other": "The other",
+                    "differs": column.CheckboxColumn("Differs"),
+                },
+            )
+        with st.container(horizontal=True):
+            key = entry["review_id"]
+            _decide("Accept…", f"accept_{key}", lambda reason: ws.identity.accept(key, reason=reason))
+            _decide("Never link…", f"reject_{key}", lambda reason: ws.identity.reject(key, reason=reason))
+
+
+def decided(ws: cdp.Workspace) -> None:
+    """Decisions in force, each to be taken back."""
+    made = ws.identity.overrides()
+    if not made:
+        parts.empty("No decisions yet", "“Why” and “Review” are where they are made; each can be taken back here.")
+        return
+    frame = view.decisions(ws, session.revealed())
+    column = st.column_config
+    picked = st.dataframe(
+        frame,
+        hide_index=True,
+        key="decisions",
+        on_select="rerun",
+        selection_mode="single-cell",
+        alt="Decisions in force",
+        column_config={
+            "action": "Decision",
+            "left": "One",
+            "right": "The other",
+            "reason": column.TextColumn("Reason", width="large"),
+            "at": column.DatetimeColumn("At (UTC)", format=_TIME),
+        },
+    )
+    row = parts.clicked(picked)
+    if row is None or row >= len(made):
+        st.caption("Click a decision to take it back. All of them stand in data/decisions/identity.jsonl.")
+        return
+    left, right = (":".join(end) for end in (made[row].left, made[row].right))
+    _decide("Take it back…", "revoke", lambda reason: ws.identity.revoke(left, right, reason=reason))
+
+
+def rules(ws: cdp.Workspace) -> None:
+    """The rules as they stand, to be changed and tried."""
+    text = st.text_area("Rules to try", value=_block(ws), key="rules_text", height=280)
+    if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
+        with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
+            st.session_state["rules_seen"] = _tried(ws, text)
+    seen = st.session_state.get("rules_seen")
+    if isinstance(seen, str):
+        st.warning(f.escape(seen), icon=":material/error:")
+    elif seen:
+        _changes(seen)
+
+
+def _block(ws: cdp.Workspace) -> str:
+    lines = (ws.root / "cdp.yaml").read_text(encoding="utf-8").splitlines()
+    start = next((n for n, line in enumerate(lines) if line.startswith("identity:")), None)
+    if start is None:
+        return "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
+    rest = (n for n in range(start + 1, len(lines)) if lines[n][:1] not in ("", " ", "#"))
+    return "\n".join(lines[start : next(rest, len(lines))]).rstrip() + "\n"
+
+
+def _tried(ws: cdp.Workspace, text: str) -> dict[str, Any] | str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return ws.identity.preview(path).to_dict()
+        except cdp.CDPError as error:
+            return str(error)
+
+
+def _changes(seen: dict[str, Any]) -> None:
+    profiles = seen["profiles"]
+    with st.grid(4, min_column_width=150, gap="small"):
+        change = profiles["after"] - profiles["before"]
+        st.metric("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None, border=True)
+        st.metric("Split", f.number(profiles["split"]), help="Profiles that would fall apart", border=True)
+        st.metric("Merged", f.number(profiles["merged"]), help="Profiles that would join several", border=True)
+        st.metric("Unchanged", f.number(profiles["unchanged"]), border=True)
+    column = st.column_config
+    st.markdown("**Audiences**")
+    st.dataframe(
+        [{k: f.label(a[k]) if k == "audience" else a[k] for k in _SHOWN} for a in seen["audiences"]],
+        hide_index=True,
+        key="rules_audiences",
+        alt="Audiences before and after",
+        column_config={
+            name: column.NumberColumn(name.capitalize(), format="localized")
+            for name in ("before", "after", "entered", "exited")
+        }
+        | {"audience": "Audience"},
+    )
+    frame = view.examples(seen, session.revealed())
+    if frame.height:
+        st.markdown("**Examples**")
+        st.dataframe(
+            frame,
+            hide_index=True,
+            key="rules_examples",
+            alt="Profiles that would change",
+            column_config={"what": "What", "profile_id": "Profile", "parts": column.ListColumn("Parts", width="large")},
+        )
