@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cdp_core.cli.options import FrameOption, LimitOption, Output, OutputOption, TableOutput, WorkspaceOption, opened
 from cdp_core.cli.output import print_frame, print_object, print_rows, say
-
-if TYPE_CHECKING:
-    from cdp_core.identity.overrides import Override
 
 app = typer.Typer(help="Which identifiers make one person: why, and what to do about it.", no_args_is_help=True)
 overrides = typer.Typer(help="Decisions about who is who.", no_args_is_help=True)
@@ -148,6 +145,19 @@ def review(
     print_frame(found.head(limit), output)
 
 
+@app.command("suspects")
+def suspects(
+    largest: Annotated[
+        int, typer.Option("--largest", min=1, help="How many of the largest profiles to look at.")
+    ] = 200,
+    output: FrameOption = TableOutput.table,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Profiles that may be several people, and the link to cut."""
+    with opened(workspace) as ws:
+        print_frame(ws.identity.suspects(largest=largest), output)
+
+
 @app.command("accept")
 def accept(
     review_id: Entry, reason: Reason, output: OutputOption = Output.table, workspace: WorkspaceOption = None
@@ -166,7 +176,7 @@ def reject(
         _decided(ws.identity.reject(review_id, reason=reason), output)
 
 
-def _decided(made: Override, output: Output) -> None:
+def _decided(made: Any, output: Output) -> None:
     print_object(made.to_dict(), output)
     say("noted; 'cdp run' applies it")
 

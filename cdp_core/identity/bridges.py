@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -38,7 +38,7 @@ def weak_bridges(engine: Engine, found: ir.Table, links: ir.Table, least: int) -
     return pl.DataFrame(rows, schema=_PAIRS, orient="row")
 
 
-def splitting_links(graph: nx.Graph, least: int) -> list[tuple[int, int]]:
+def splitting_links(graph: nx.Graph, least: int) -> list[tuple[Any, Any]]:
     """Bridges (smaller node first) that have `least` nodes or more on either side, in a connected graph.
 
     A bridge is part of every spanning tree, so that the part behind it is a subtree of any of them.
@@ -50,8 +50,8 @@ def splitting_links(graph: nx.Graph, least: int) -> list[tuple[int, int]]:
     import networkx as nx
 
     root = min(graph)
-    behind: dict[int, int] = dict.fromkeys(graph, 1)
-    parents: dict[int, int] = dict(nx.dfs_predecessors(graph, root))
+    behind: dict[Any, int] = dict.fromkeys(graph, 1)
+    parents: dict[Any, Any] = dict(nx.dfs_predecessors(graph, root))
     for node in nx.dfs_postorder_nodes(graph, root):
         if node in parents:
             behind[parents[node]] += behind[node]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-BLOCKED = ("^[0-]*$", "-1", "null", "anonymous")
-"""What Segment suggests to block in every workspace."""
+BLOCKED = ("^[0-]*$", "-1", "null", "anonymous", "undefined")
+"""What Segment suggests to block in every workspace, and what JavaScript writes for a variable without a value."""
 
 
 def _as_text(value: object) -> object:

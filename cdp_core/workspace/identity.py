@@ -108,6 +108,12 @@ class Identity:
         ]
         return compared(engine, states[0], states[1], engine.table("profile_merges"))
 
+    def suspects(self, *, largest: int = 200) -> pl.DataFrame:
+        """Large profiles that hold together by a single link, with the link to cut; see `suspects.suspects`."""
+        from cdp_core.identity.suspects import suspects
+
+        return suspects(self._workspace.engine, largest=largest)
+
     def review(self, *, demoted: bool = False) -> pl.DataFrame:
         """Merges that wait for a decision, those that most events ask for first; see `review.queue`."""
         from cdp_core.identity.review import queue

@@ -42,11 +42,18 @@ def test_help_names_every_command(cdp: Command) -> None:
 
 @pytest.mark.parametrize("noun", NOUNS)
 def test_every_command_has_help(cdp: Command, noun: str) -> None:
-    done = cdp(noun, "--help")
-    commands = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines() if line.strip()]
-    assert commands
-    for name in commands:
-        assert "--workspace" in cdp(noun, name, "--help").stdout
+    groups = [(noun,)]
+    while groups:
+        group = groups.pop()
+        listed = cdp(*group, "--help").stdout.partition("Commands:\n")[2]
+        commands = [line.split()[0] for line in listed.splitlines() if line.strip()]
+        assert commands
+        for name in commands:
+            said = cdp(*group, name, "--help").stdout
+            if "Commands:\n" in said:
+                groups.append((*group, name))
+            else:
+                assert "--workspace" in said
 
 
 def test_version(cdp: Command) -> None:

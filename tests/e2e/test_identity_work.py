@@ -30,8 +30,6 @@ identity:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("identity") / "shop"
     cdp.demo(root, people=400, seed=5)
-    text = (root / "cdp.yaml").read_text()
-    (root / "cdp.yaml").write_text(text.replace("\nidentity:\n", "\nidentity:\n  hold: {user_ids: true}\n"))
     with cdp.open(root) as ws:
         run = ws.run()
     assert run.status == "succeeded", run.error

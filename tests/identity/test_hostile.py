@@ -85,7 +85,7 @@ def test_a_chain_of_a_hundred_thousand_links(lake: Engine, resolved: Resolve) ->
     assert lake.polars(found.event_profiles).height == 100_000
 
 
-@pytest.mark.parametrize("value", ["null", "NULL", "anonymous", "-1", "0", "0000-0000", "", "  "])
+@pytest.mark.parametrize("value", ["null", "NULL", "undefined", "anonymous", "-1", "0", "0000-0000", "", "  "])
 def test_values_that_identify_nobody(lake: Engine, resolved: Resolve, value: str) -> None:
     found = resolved(world(50, user_id=value, anonymous_id=pl.format("d{}", "n")), SPEC)
     assert sizes(lake, found)["size"].to_list() == [1] * 50

@@ -6,7 +6,7 @@ import json
 
 import networkx as nx
 import pytest
-from identity_worlds import NOW, Told, event, frame, one_by_one, outcome, random_world, resolver
+from identity_worlds import NOW, Told, event, frame, one_by_one, outcome, random_decisions, random_world, resolver
 
 from cdp_core.engine import Engine
 from cdp_core.identity.resolve import resolve
@@ -15,7 +15,7 @@ from cdp_core.identity.spec import IdentifierSpec, IdentitySpec
 SPEC = IdentitySpec(
     identifiers={
         "user_id": IdentifierSpec(limit=1),
-        "badge": IdentifierSpec(limit=1),
+        "badge": IdentifierSpec(limit=1, window="week"),
         "card": IdentifierSpec(limit=2),
         "email": IdentifierSpec(limit=5),
         "anonymous_id": IdentifierSpec(limit=2),
@@ -46,9 +46,13 @@ ODD_GROUPS = {
 def test_limits_and_odd_events(engine: Engine) -> None:
     worlds: list[list[Told]] = [random_world(seed, SPEC_WITHOUT_EMAIL) for seed in range(40)]
     events = ODD + [told.as_event() for world in worlds for told in world]
-    found = resolver(engine)(events, SPEC)
+    decisions = [random_decisions(seed, world) for seed, world in enumerate(worlds)]
+    overrides = [o for made in decisions for o in made]
+    found = resolver(engine)(events, SPEC, overrides=overrides)
     identifiers, owners = engine.polars(found.user_identifiers), engine.polars(found.event_profiles)
-    expected = frozenset().union(*(one_by_one(world, SPEC).profiles for world in worlds))
+    expected = frozenset().union(
+        *(one_by_one(world, SPEC, made).profiles for world, made in zip(worlds, decisions, strict=True))
+    )
     have = outcome(identifiers, owners)
     assert have >= expected
     assert {identifiers for identifiers, _ in have - expected} == ODD_GROUPS
@@ -59,6 +63,7 @@ def test_limits_and_odd_events(engine: Engine) -> None:
         previous=found.user_identifiers,
         merges=found.profile_merges,
         now=NOW,
+        overrides=overrides,
     )
     assert engine.polars(again.user_identifiers).sort("type", "value").equals(identifiers.sort("type", "value"))
     assert engine.polars(again.profile_merges).is_empty()

@@ -144,6 +144,6 @@ def test_without_a_block_segments_defaults_apply() -> None:
         ("anonymous_id", 5),
     ]
     assert spec.limit("ios.idfv") == 5
-    assert spec.blocked == ("^[0-]*$", "-1", "null", "anonymous")
+    assert spec.blocked == ("^[0-]*$", "-1", "null", "anonymous", "undefined")
     assert (spec.max_merges, spec.max_mappings) == (100, 1000)
     assert IdentitySpec.model_validate({"identifiers": {"user_id": {}}}).rules("email") is None
