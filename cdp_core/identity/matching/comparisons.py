@@ -57,7 +57,13 @@ def comparisons(roles: frozenset[Role]) -> list[Comparison]:
     """Those for which there is a role, the household last."""
     names = (("first_name", "last_name"), ("last_name", "first_name"))
     found = [_name(role, other) for role, other in names if role in roles]
-    single = {"birth_date": _birth_date, "email": _email, "phone": _phone, "national_id": _national_id, "street": _street}
+    single = {
+        "birth_date": _birth_date,
+        "email": _email,
+        "phone": _phone,
+        "national_id": _national_id,
+        "street": _street,
+    }
     found += [make() for role, make in single.items() if role in roles]
     if roles & {"city", "postcode", "state"}:
         found.append(_place(roles))

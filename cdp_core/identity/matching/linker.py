@@ -19,11 +19,12 @@ def opened(records: pl.DataFrame, settings: dict[str, Any], *, threads: int | No
     """A Splink linker over `records` on a DuckDB in memory.
 
     One thread makes sums of floating-point numbers repeatable, which training needs.
-    Raises UsageError when the extra is not installed, EngineError (without values) when DuckDB fails.
+    Raises UsageError when the extra is not installed, EngineError (without values) when DuckDB or Splink fails.
     """
     try:
         import duckdb
         from splink import DuckDBAPI, Linker, SettingsCreator
+        from splink.internals.exceptions import SplinkException
     except ImportError as error:
         raise UsageError("matching needs Splink", hint="pip install 'cdp-workbench[matching]'") from error
     with _quiet(), contextlib.closing(duckdb.connect(":memory:")) as con:
@@ -33,15 +34,16 @@ def opened(records: pl.DataFrame, settings: dict[str, Any], *, threads: int | No
         try:
             table = DuckDBAPI(connection=con).register(records.to_arrow())
             yield Linker(table, SettingsCreator.from_path_or_dict(_DEFAULTS | settings), log_level=None)
-        except duckdb.Error as error:
-            # DuckDB quotes the value that it stumbled over.
+        except (duckdb.Error, SplinkException) as error:
+            # Both quote the value that they stumbled over.
             raise EngineError(f"records could not be compared ({type(error).__name__})") from None
 
 
 _DEFAULTS: dict[str, Any] = {
     "link_type": "dedupe_only",
     "unique_id_column_name": ID,
-    "retain_matching_columns": False,
+    # Without them predict() gives no gamma_… columns.
+    "retain_matching_columns": True,
     "retain_intermediate_calculation_columns": True,
     "max_iterations": 50,
 }
