@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import networkx
+import networkx as nx
 import polars as pl
 
 from cdp_core.identity.evaluate import Evaluation, score
@@ -21,9 +21,9 @@ from cdp_core.identity.matching.spec import MatchingSpec
 
 def clusters(ids: pl.Series, pairs: pl.DataFrame) -> pl.DataFrame:
     """profile_id, cluster: what hangs together by pairs."""
-    graph = networkx.Graph(pairs.select(LEFT, RIGHT).rows())
+    graph = nx.Graph(pairs.select(LEFT, RIGHT).rows())
     graph.add_nodes_from(ids)
-    rows = [(node, at) for at, part in enumerate(networkx.connected_components(graph)) for node in part]
+    rows = [(node, at) for at, part in enumerate(nx.connected_components(graph)) for node in part]
     return pl.DataFrame(rows, schema=["profile_id", "cluster"], orient="row")
 
 

@@ -6,7 +6,7 @@ when there is too little to train on, and weigh as much as a few dozen pairs whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cdp_core.identity.matching.spec import Role
@@ -38,8 +38,6 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`columns`: the roles without which a pair is not compared."""
-
     name: str
     levels: tuple[Level, ...]
 
@@ -124,8 +122,8 @@ _SWAPPED_DAY = (
     "AND substr(birth_date_l, 7, 2) = substr(birth_date_r, 5, 2)"
 )
 _ONE_SLIP = (
-    f"({_close('birth_date', 1)} OR ({_SWAPPED_DAY}) OR ({_MONTHS_APART} IN (1, 12, 120) AND birth_day_l = birth_day_r) "
-    f"OR ({_MONTHS_APART} = 0 AND {_DAYS_NEAR}))"
+    f"({_close('birth_date', 1)} OR ({_SWAPPED_DAY}) OR ({_MONTHS_APART} = 0 AND {_DAYS_NEAR}) "
+    f"OR ({_MONTHS_APART} IN (1, 12, 120) AND birth_day_l = birth_day_r))"
 )
 """One character, two neighbours or day and month swapped; one month, year or decade off; a few days off."""
 _SLIPS = f"({_MONTHS_APART} IN (0, 1, 2, 11, 12, 13, 119, 120, 121) AND {_DAYS_NEAR} OR {_close('birth_date', 2)})"
@@ -204,7 +202,12 @@ def _place(roles: frozenset[Role]) -> Comparison:
         levels.append(Level(label=f"a similar {area}", sql=alike, m=m / 3, u=0.01))
     if "postcode" in used:
         levels.append(Level(label="a postcode with a typo", sql=_close("postcode", 1), m=0.05, u=0.005))
-    return Comparison(name="place", levels=(*levels, _else(0.12, 0.95)))
+    return Comparison(name="place", levels=_summing_to_one([*levels, _else(0.12, 0.95)]))
+
+
+def _summing_to_one(levels: list[Level]) -> tuple[Level, ...]:
+    m, u = sum(level.m for level in levels), sum(level.u for level in levels)
+    return tuple(replace(level, m=level.m / m, u=level.u / u) for level in levels)
 
 
 def _household() -> Comparison:

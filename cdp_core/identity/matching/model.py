@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 from dataclasses import replace
 from typing import Any
 
@@ -24,9 +25,10 @@ from cdp_core.identity.matching.spec import ROLES, Role
 
 VERSION = 1
 SEED = 20_260_101
-RANDOM_PAIRS = 2_000_000
+RANDOM_PAIRS = 600_000
 EM_PAIRS = 500_000
 TRAINING_RECORDS = 50_000
+MOST_SESSIONS = 3
 FEWEST_RECORDS = 50
 FEWEST_PAIRS = 10
 """With fewer records, or fewer pairs in a session, nothing is trained: m and u stay as comparisons.py has them."""
@@ -56,10 +58,11 @@ _SESSIONS: tuple[tuple[Role, ...], ...] = (
 def train(records: pl.DataFrame) -> dict[str, Any]:
     """A model as JSON: roles, blocking rules, prior, m and u of each level, and how common values are.
 
-    `records` are normalised. A role counts when it has at least two different values. The same records give the same
-    model.
+    `records` are normalised. A role counts when it has values, and among many records at least two different ones. The
+    same records give the same model.
     """
-    roles = frozenset(role for role in ROLES if records[role].n_unique() > 1 + bool(records[role].null_count()))
+    few = records.height < FEWEST_RECORDS
+    roles = frozenset(role for role in ROLES if records[role].drop_nulls().n_unique() > (0 if few else 1))
     bare = records.drop([role for role in ROLES if role not in roles])
     compared = comparisons(roles)
     model = {
@@ -72,7 +75,7 @@ def train(records: pl.DataFrame) -> dict[str, Any]:
         "levels": {c.name: [[level.label, level.m, level.u] for level in c.scored] for c in compared},
         "frequencies": frequencies(bare),
     }
-    if records.height < FEWEST_RECORDS or not model["blocking_rules"] or not compared:
+    if few or not model["blocking_rules"] or not compared:
         return model
     return model | _trained(_sample(records), model, compared)
 
@@ -101,19 +104,22 @@ def _sample(records: pl.DataFrame) -> pl.DataFrame:
 
 def _trained(records: pl.DataFrame, model: dict[str, Any], compared: list[Comparison]) -> dict[str, Any]:
     roles = set(model["roles"])
-    start = settings(model, model["blocking_rules"])
-    with opened(with_frequencies(records, model["frequencies"]), start, threads=1) as linker:
+    weighed = with_frequencies(records, model["frequencies"])
+    with opened(weighed, settings(model, model["blocking_rules"]), threads=1) as linker:
         _prior(linker, [rule for rule in _DETERMINISTIC if set(rule) <= roles])
-        linker.training.estimate_u_using_random_sampling(RANDOM_PAIRS, seed=SEED, min_count_per_level=None)
-        for rule in _SESSIONS:
-            if set(rule) <= roles and pairs(records, rule) >= FEWEST_PAIRS:
-                _session(linker, rule)
-        learnt = _learnt(linker, model)
+        linker.training.estimate_u_using_random_sampling(RANDOM_PAIRS, SEED, min_count_per_level=None, num_chunks=1)
+        learnt = _learnt(linker)
         patterns = _patterns(linker, compared)
     if patterns.is_empty():
         return {}
+    sessions = [rule for rule in _SESSIONS if set(rule) <= roles and pairs(records, rule) >= FEWEST_PAIRS]
+    start = model | _as_model(learnt, model["levels"])
+    trained = [_session(weighed, start, rule) for rule in sessions[:MOST_SESSIONS]]
+    m = {c.name: _middle([t[c.name] for t in trained if c.name in t], c) for c in compared}
     totals = {c.name: _comparable(records, c.name) for c in compared}
-    return refine(patterns, compared, learnt, totals, _choose_two(records.height)) | {"trained": True}
+    total = _choose_two(records.height)
+    refined = refine(patterns, compared, prior=start["prior"], m=m, u=learnt["u"], totals=totals, total=total)
+    return refined | {"trained": True}
 
 
 def _prior(linker: Any, rules: list[tuple[Role, ...]]) -> None:
@@ -123,32 +129,58 @@ def _prior(linker: Any, rules: list[tuple[Role, ...]]) -> None:
             linker.training.estimate_probability_two_random_records_match([sql(r) for r in rules], RULES_RECALL)
 
 
-def _session(linker: Any, rule: tuple[Role, ...]) -> None:
+def _session(weighed: pl.DataFrame, start: dict[str, Any], rule: tuple[Role, ...]) -> dict[str, list[float]]:
+    """The m of the comparisons that the rule leaves open, by comparison.
+
+    Each session has a linker of its own, for one that fails leaves its linker in pieces. It fails when the rule leaves
+    nothing to compare, and when the m of a level falls to zero.
+    """
     from splink.internals.exceptions import EMTrainingException
 
-    # A rule under which nothing is left to compare teaches nothing.
-    with contextlib.suppress(EMTrainingException):
-        linker.training.estimate_parameters_using_expectation_maximisation(
-            sql(rule), estimate_without_term_frequencies=True, max_pairs=EM_PAIRS
-        )
+    with opened(weighed, settings(start, start["blocking_rules"][:1]), threads=1) as linker:
+        before = _learnt(linker)["m"]
+        with contextlib.suppress(EMTrainingException, ValueError):
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                sql(rule), estimate_without_term_frequencies=True, max_pairs=EM_PAIRS
+            )
+            after = _learnt(linker)["m"]
+            return {name: values for name, values in after.items() if values != before[name]}
+    return {}
 
 
-def _learnt(linker: Any, model: dict[str, Any]) -> dict[str, Any]:
-    """The prior, and for each comparison [label, m, u] as Splink has them; a level never seen keeps its m."""
+def _learnt(linker: Any) -> dict[str, Any]:
+    """prior, and m and u by comparison, as Splink has them; 0 for a level that was never seen."""
     saved = linker.misc.save_model_to_json()
     found: dict[str, Any] = {"prior": min(max(saved["probability_two_random_records_match"], 1e-9), 0.5)}
-    for comparison in saved["comparisons"]:
-        name = comparison["output_column_name"]
-        levels = [level for level in comparison["comparison_levels"] if not level.get("is_null_level")]
-        found[name] = [
-            [label, _number(level.get("m_probability"), m), _number(level.get("u_probability"), 0.0)]
-            for level, (label, m, _) in zip(levels, model["levels"][name], strict=True)
-        ]
+    for kind in ("m", "u"):
+        found[kind] = {
+            comparison["output_column_name"]: [
+                _number(level.get(f"{kind}_probability"))
+                for level in comparison["comparison_levels"]
+                if not level.get("is_null_level")
+            ]
+            for comparison in saved["comparisons"]
+        }
     return found
 
 
-def _number(value: object, otherwise: float) -> float:
-    return float(value) if isinstance(value, (int, float)) else otherwise
+def _as_model(learnt: dict[str, Any], levels: dict[str, Any]) -> dict[str, Any]:
+    rows = {
+        name: [[label, m, max(u, 1e-9)] for (label, m, _), u in zip(known, learnt["u"][name], strict=True)]
+        for name, known in levels.items()
+    }
+    return {"prior": learnt["prior"], "levels": rows}
+
+
+def _middle(found: list[list[float]], comparison: Comparison) -> list[float]:
+    """The median over sessions of each level's m; the one to begin with where no session trained it."""
+    if not found:
+        return [level.m for level in comparison.scored]
+    return [statistics.median(values) for values in zip(*found, strict=True)]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _patterns(linker: Any, compared: list[Comparison]) -> pl.DataFrame:

@@ -17,6 +17,8 @@ PRIOR_PAIRS = 30.0
 """How many pairs of one person the m of comparisons.py is worth beside those found."""
 RANDOM_PAIRS = 20_000.0
 """The same for its u, in pairs of two people."""
+PRIOR_RANGE = 2.0
+"""How far the prior may go from what the deterministic rules say: or else it may find namesakes, not persons."""
 LEFT_OVER = 0.03
 """At least this share of the random pairs on a level is taken to be of two people."""
 
@@ -35,23 +37,30 @@ class _Side:
 
 
 def refine(
-    patterns: pl.DataFrame, compared: list[Comparison], learnt: dict[str, Any], totals: dict[str, int], total: int
+    patterns: pl.DataFrame,
+    compared: list[Comparison],
+    *,
+    prior: float,
+    m: dict[str, list[float]],
+    u: dict[str, list[float]],
+    totals: dict[str, int],
+    total: int,
 ) -> dict[str, Any]:
     """`{"prior": …, "levels": …}` from how often each combination of levels occurs among the blocked pairs.
 
-    Columns of `patterns`: gamma_… for each comparison, n. `learnt` has the prior and [label, m, u] for each level as
-    Splink found them (pairs of one person count in its u too). `total` is the number of pairs of records, `totals` the
-    number of those that have something to compare; pairs that are not blocked are taken to be of two people.
+    Columns of `patterns`: gamma_… for each comparison, n. `m` and `u` are those of the levels by comparison as Splink
+    found them (pairs of one person count in its u too). `total` is the number of pairs of records, `totals` the number
+    of those that have something to compare; pairs that are not blocked are taken to be of two people.
     """
     import numpy as np
 
     counts = patterns["n"].to_numpy().astype(float)
-    sides = [_side(c, patterns, learnt[c.name], totals[c.name]) for c in compared]
-    prior = float(learnt["prior"])
+    sides = [_side(c, patterns, m[c.name], u[c.name], totals[c.name]) for c in compared]
+    least, most = prior / PRIOR_RANGE, min(prior * PRIOR_RANGE, 0.5)
     for _ in range(ROUNDS):
         weight = np.log(prior) - np.log1p(-prior) + sum(_weights(side) for side in sides)
         expected = counts / (1 + np.exp(-np.clip(weight, -500, 500)))
-        prior = float(np.clip((expected.sum() + 0.5) / (total + 1), 1e-12, 0.5))
+        prior = float(np.clip(expected.sum() / total, least, most))
         for side in sides:
             _maximise(side, expected)
     return {
@@ -65,21 +74,18 @@ def _levels(comparison: Comparison, side: _Side) -> list[list[Any]]:
     return [[level.label, float(f"{m:.9g}"), float(f"{u:.9g}")] for level, m, u in rows]
 
 
-def _side(c: Comparison, patterns: pl.DataFrame, learnt: list[list[Any]], total: int) -> _Side:
+def _side(c: Comparison, patterns: pl.DataFrame, m: list[float], u: list[float], total: int) -> _Side:
     import numpy as np
 
     gamma = patterns[f"gamma_{c.name}"].to_numpy()
     m_before, u_before = np.array([x.m for x in c.scored]), np.array([x.u for x in c.scored])
-    m, u = (np.array([float(row[at]) for row in learnt]) for at in (1, 2))
     # Splink numbers levels from the weakest, 0, and what is not compared -1.
     level = np.where(gamma < 0, -1, len(m) - 1 - gamma)
     fixed = any(x.fixed for x in c.scored)
-    side = _Side(level, m, u, m_before, u_before, u * total, fixed)
-    if fixed:
-        side.m, side.u = m_before, u_before
-    else:
-        side.m = (m + 0.1 * m_before) / (m.sum() + 0.1 * m_before.sum())
-        side.u = _without_matches(side, np.zeros(len(m)))
+    side = _Side(level, m_before, u_before, m_before, u_before, np.array(u) * total, fixed)
+    if not fixed:
+        mixed = np.array(m) + 0.1 * m_before
+        side.m, side.u = mixed / mixed.sum(), _without_matches(side, np.zeros(len(m)))
     return side
 
 
