@@ -53,8 +53,8 @@ class Comparison:
 
 def comparisons(roles: frozenset[Role]) -> list[Comparison]:
     """Those for which there is a role, the household last."""
-    names = (("first_name", "last_name"), ("last_name", "first_name"))
-    found = [_name(role, other) for role, other in names if role in roles]
+    names: tuple[Role, ...] = ("first_name", "last_name")
+    found = [_name(role, roles) for role in names if role in roles]
     single = {
         "birth_date": _birth_date,
         "email": _email,
@@ -98,21 +98,39 @@ def _begins(column: str) -> str:
     return f"(starts_with({column}_l, {column}_r) OR starts_with({column}_r, {column}_l))"
 
 
-def _name(role: str, other: str) -> Comparison:
-    swapped = f"{role}_l = {other}_r AND {other}_l = {role}_r"
-    half = f"{role}_l = {other}_r OR {other}_l = {role}_r"
+_SWAPPED = "first_name_l = last_name_r AND last_name_l = first_name_r"
+_HALF_SWAPPED = (
+    "(first_name_l = last_name_r AND coalesce(jaro_winkler_similarity(last_name_l, first_name_r) >= 0.8, TRUE)) OR "
+    "(last_name_l = first_name_r AND coalesce(jaro_winkler_similarity(first_name_l, last_name_r) >= 0.8, TRUE))"
+)
+"""The other half has a typo, or is missing."""
+
+
+def _name(role: str, roles: frozenset[Role]) -> Comparison:
+    """Swapped names are judged once, as a level of the first name; the last name then says nothing."""
     typo = f"{_close(role, 1)} OR {_similar(role, 0.92)}"
     similar = f"{_similar(role, 0.8)} OR ({_close(role, 2)} AND length({role}_l) > 4)"
-    levels = (
+    levels = [
         _null(role),
         Level(label="the same", sql=_same(role), m=0.70, u=0.01, tf=role),
-        Level(label="first and last name swapped", sql=swapped, m=0.03, u=0.0002),
-        Level(label="a typo", sql=typo, m=0.12, u=0.004),
-        Level(label="the beginning of the other, or half swapped", sql=f"{_begins(role)} OR {half}", m=0.03, u=0.004),
+        Level(label="a typo", sql=typo, m=0.14, u=0.004),
+        Level(label="the beginning of the other", sql=_begins(role), m=0.02, u=0.004),
         Level(label="similar", sql=similar, m=0.06, u=0.02),
         _else(0.06, 0.96),
-    )
-    return Comparison(name=role, levels=levels)
+    ]
+    if not {"first_name", "last_name"} <= roles:
+        return Comparison(name=role, levels=_summing_to_one(levels))
+    if role == "last_name":
+        both = "first_name_l IS NOT NULL AND first_name_r IS NOT NULL"
+        swapped = (
+            f"{_missing(role)} OR (NOT coalesce({_same(role)}, FALSE) AND {both} AND ({_SWAPPED} OR {_HALF_SWAPPED}))"
+        )
+        levels[0] = Level(label="not on both", sql=swapped, null=True)
+    else:
+        half = f"({_HALF_SWAPPED}) AND NOT coalesce({_same('last_name')}, FALSE)"
+        levels.insert(2, Level(label="first and last name swapped", sql=_SWAPPED, m=0.03, u=0.00005))
+        levels.insert(3, Level(label="swapped, with a typo", sql=half, m=0.02, u=0.0005))
+    return Comparison(name=role, levels=_summing_to_one(levels))
 
 
 _MONTHS_APART = "abs(birth_month_l - birth_month_r)"
@@ -206,7 +224,7 @@ def _place(roles: frozenset[Role]) -> Comparison:
 
 
 def _summing_to_one(levels: list[Level]) -> tuple[Level, ...]:
-    m, u = sum(level.m for level in levels), sum(level.u for level in levels)
+    m, u = (sum(getattr(level, kind) for level in levels) for kind in "mu")
     return tuple(replace(level, m=level.m / m, u=level.u / u) for level in levels)
 
 
@@ -215,7 +233,7 @@ def _household() -> Comparison:
 
     Agreement within a household is not independent, which the other comparisons take for granted.
     """
-    swapped = "coalesce(first_name_l = last_name_r OR last_name_l = first_name_r, FALSE)"
+    swapped = f"coalesce({_SWAPPED} OR {_HALF_SWAPPED}, FALSE)"
     alike = f"{_similar('first_name', 0.75)} OR {_begins('first_name')} OR {swapped}"
     other_first = f"first_name_l IS NOT NULL AND first_name_r IS NOT NULL AND NOT ({alike})"
     far = f"coalesce(NOT ({_same('birth_date')} OR {_ONE_SLIP} OR {_SLIPS}), FALSE)"

@@ -17,7 +17,7 @@ PRIOR_PAIRS = 30.0
 """How many pairs of one person the m of comparisons.py is worth beside those found."""
 RANDOM_PAIRS = 20_000.0
 """The same for its u, in pairs of two people."""
-PRIOR_RANGE = 2.0
+PRIOR_RANGE = 4.0
 """How far the prior may go from what the deterministic rules say: or else it may find namesakes, not persons."""
 LEFT_OVER = 0.03
 """At least this share of the random pairs on a level is taken to be of two people."""
