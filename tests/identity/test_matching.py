@@ -90,11 +90,18 @@ def test_a_model_is_json_and_names_nobody_rare(people: pl.DataFrame, found: Matc
         assert all(counts[value] >= 5 for value in kept["values"])
 
 
-@pytest.mark.parametrize("missing", [(), ("birth_date",), ("phone",), ("email",), ("birth_date", "email")])
-def test_a_household_is_not_one_person(people: pl.DataFrame, missing: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("missing", [(), ("birth_date",), ("email",), ("phone", "address"), ("birth_date", "email")])
+def test_a_household_is_not_one_person(people: pl.DataFrame, found: Matches, missing: tuple[str, ...]) -> None:
     family = frame(MOTHER, FATHER, TWIN, OTHER_TWIN, *(() if "birth_date" in missing else (SON,)))
-    records = pl.concat([people.drop("person"), family], how="diagonal").drop(missing)
-    told = match(records, SPEC).pairs
+    family = family.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    records = pl.concat([people.drop("person"), family], how="diagonal")
+    told = match(records, SPEC, model=found.model).pairs
+    assert not [pair for pair in ids(told) if pair[0].startswith("h") and pair[1].startswith("h")]
+
+
+def test_a_household_that_the_model_was_trained_on_is_not_one_person(people: pl.DataFrame) -> None:
+    family = frame(MOTHER, FATHER, SON, TWIN, OTHER_TWIN, TWIN | {"first_name": "Sarin", "email": OTHER_TWIN["email"]})
+    told = match(pl.concat([people.drop("person"), family], how="diagonal").drop("state", strict=False), SPEC).pairs
     assert not [pair for pair in ids(told) if pair[0].startswith("h") and pair[1].startswith("h")]
 
 
@@ -117,7 +124,7 @@ def test_many_households_do_not_teach_that_they_are_people() -> None:
     assert told.height <= 2
 
 
-def test_swapped_names_and_a_swapped_day_are_one_person(people: pl.DataFrame) -> None:
+def test_swapped_names_and_a_swapped_day_are_one_person(people: pl.DataFrame, found: Matches) -> None:
     one = {
         "first_name": "Zeno",
         "last_name": "Quillfeather",
@@ -128,12 +135,12 @@ def test_swapped_names_and_a_swapped_day_are_one_person(people: pl.DataFrame) ->
     other = one | {"first_name": "Quillfeather", "last_name": "Zeno", "birth_date": "04.06.1971"}
     third = one | {"birth_date": "19710406", "last_name": "Quilfeather"}
     records = pl.concat([people.drop("person"), frame(one, other, third)], how="diagonal")
-    assert {("h0", "h1"), ("h0", "h2")} <= ids(match(records, SPEC).pairs)
+    assert {("h0", "h1"), ("h0", "h2")} <= ids(match(records, SPEC, model=found.model).pairs)
 
 
 def test_incremental_pairs_and_old_pairs_are_all_pairs(people: pl.DataFrame) -> None:
     records = people.drop("person")
-    old, known = records.head(300), records["profile_id"].head(300).to_list()
+    old, known = records.head(200), records["profile_id"].head(200).to_list()
     before = match(old, ALL)
     after = match(records, ALL, known=known, model=before.model)
     full = match(records, ALL, model=before.model)
@@ -158,12 +165,10 @@ def test_few_records(height: int) -> None:
     assert ids(found.pairs) == ({("h0", "h1")} if height >= 2 else set())
 
 
-@pytest.mark.parametrize("column", ["first_name", "birth_date", "email", "phone"])
-def test_a_column_that_says_nothing(column: str) -> None:
-    records = worlds.world(60, seed=4).drop("person")
-    for value in (None, "", "1990-01-01"):
-        told = match(records.with_columns(pl.lit(value, pl.String).alias(column)), SPEC)
-        assert 0 < told.pairs.height < 200
+@pytest.mark.parametrize(("column", "value"), [("first_name", None), ("birth_date", "1990-01-01"), ("email", "")])
+def test_a_column_that_says_nothing(column: str, value: str | None) -> None:
+    records = worlds.world(60, seed=4).drop("person").with_columns(pl.lit(value, pl.String).alias(column))
+    assert 0 < match(records, SPEC).pairs.height < 200
 
 
 def test_records_without_traits_match_nobody() -> None:

@@ -228,22 +228,31 @@ def _summing_to_one(levels: list[Level]) -> tuple[Level, ...]:
     return tuple(replace(level, m=level.m / m, u=level.u / u) for level in levels)
 
 
+VETO = 2**-60
+"""More than everything else together can outweigh."""
+
+
 def _household() -> Comparison:
     """Who shares a surname, an address and a phone number need not be one person: the rules that say so.
 
-    Agreement within a household is not independent, which the other comparisons take for granted.
+    Agreement within a household is not independent, which the other comparisons take for granted. Only a national id
+    overrules the rules on first names; an e-mail address may be the family's.
     """
     swapped = f"coalesce({_SWAPPED} OR {_HALF_SWAPPED}, FALSE)"
     alike = f"{_similar('first_name', 0.75)} OR {_begins('first_name')} OR {swapped}"
     other_first = f"first_name_l IS NOT NULL AND first_name_r IS NOT NULL AND NOT ({alike})"
     far = f"coalesce(NOT ({_same('birth_date')} OR {_ONE_SLIP} OR {_SLIPS}), FALSE)"
-    own = f"coalesce({_close('national_id', 1)}, FALSE)"
-    mail = "coalesce(email_l = email_r, FALSE)"
+    home = f"(coalesce({_same('street')}, FALSE) OR coalesce({_same('phone')}, FALSE))"
     levels = (
-        Level(label="the same national id", sql=own, null=True),
-        _rule("another first name and birth date", f"{other_first} AND {far}", 2**-16),
-        _rule("another first name, like twins or couples", f"{other_first} AND NOT {mail}", 2**-14),
-        _rule("another birth date, like father and son", f"{far} AND NOT {mail}", 2**-6),
+        Level(label="the same national id", sql=f"coalesce({_close('national_id', 1)}, FALSE)", null=True),
+        _rule("another first name and birth date", f"{other_first} AND {far}", VETO),
+        _rule("another first name, like twins or couples", other_first, VETO),
+        _rule(
+            "another birth date, like father and son",
+            f"{far} AND {home} AND NOT coalesce({_same('email')}, FALSE)",
+            VETO,
+        ),
+        _rule("another birth date", far, 2**-4),
         Level(label="no rule applies", sql="ELSE", m=0.25, u=0.25, fixed=True),
     )
     return Comparison(name="household", levels=levels)
