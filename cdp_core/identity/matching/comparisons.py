@@ -242,6 +242,7 @@ def _household() -> Comparison:
     alike = f"{_similar('first_name', 0.75)} OR {_begins('first_name')} OR {swapped}"
     other_first = f"first_name_l IS NOT NULL AND first_name_r IS NOT NULL AND NOT ({alike})"
     far = f"coalesce(NOT ({_same('birth_date')} OR {_ONE_SLIP} OR {_SLIPS}), FALSE)"
+    generation = "abs(birth_year_l - birth_year_r) BETWEEN 16 AND 45"
     home = f"(coalesce({_same('street')}, FALSE) OR coalesce({_same('phone')}, FALSE))"
     levels = (
         Level(label="the same national id", sql=f"coalesce({_close('national_id', 1)}, FALSE)", null=True),
@@ -249,7 +250,7 @@ def _household() -> Comparison:
         _rule("another first name, like twins or couples", other_first, VETO),
         _rule(
             "another birth date, like father and son",
-            f"{far} AND {home} AND NOT coalesce({_same('email')}, FALSE)",
+            f"{far} AND {generation} AND {home} AND NOT coalesce({_same('email')}, FALSE)",
             VETO,
         ),
         _rule("another birth date", far, 2**-4),
