@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-PAIRS_PER_RECORD = 50
+PAIRS_PER_RECORD = 20
 SMALL = 500_000
-"""A rule may make so many pairs a record; below SMALL pairs in all it may in any case."""
+"""A rule may make so many pairs a record; below SMALL pairs it may in any case."""
 _RULES: tuple[tuple[str, ...], ...] = (
     ("national_id",),
     ("email",),

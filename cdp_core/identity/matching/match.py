@@ -60,8 +60,8 @@ def match(
         raise UsageError("the model of matching is of another version", hint="match again without a model")
     clean = normalise(records, spec)
     model = model or train(clean)
-    new = ~pl.col(ID).is_in(list(known)) if known is not None else pl.lit(True)
-    clean = with_frequencies(clean, model["frequencies"]).with_columns(new.alias(_NEW))
+    old = pl.Series([str(value) for value in (() if known is None else known)], dtype=pl.String)
+    clean = with_frequencies(clean, model["frequencies"]).with_columns((~pl.col(ID).is_in(old.implode())).alias(_NEW))
     compared = comparisons(frozenset(model["roles"]))
     rules = model["blocking_rules"]
     if clean.height < 2 or not rules or not compared or not clean[_NEW].any():
@@ -69,9 +69,10 @@ def match(
     if known is not None:
         rules = [f"{rule} AND (l.{_NEW} OR r.{_NEW})" for rule in rules]
     with opened(clean, settings(model, rules)) as linker:
-        scored = linker.inference.predict(warning_mode="never").physical_name
-        count = linker.misc.query_sql(f"SELECT count(*) AS n FROM {scored}").as_record_list()[0]["n"]
-        query = f"SELECT * FROM {scored} WHERE match_probability >= {spec.review:.17g}"
+        blocked = linker.inference.compute_blocked_pairs_for_predict().physical_name
+        count = linker.misc.query_sql(f"SELECT count(*) AS n FROM {blocked}").as_record_list()[0]["n"]
+        scored = linker.inference.predict(spec.review, warning_mode="never").physical_name
+        query = f"SELECT {ID}_l, {ID}_r, COLUMNS('^(match|gamma|mw)_') FROM {scored}"
         found = pl.DataFrame(linker.misc.query_sql(query).as_pyarrow_table())
     return Matches(pairs=_pairs(found, compared, model["prior"]), model=model, compared=int(count))
 
