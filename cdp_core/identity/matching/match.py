@@ -31,8 +31,11 @@ _NEW = "is_new"
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """`pairs`: columns PAIRS, the most probable first. `model`: JSON, to be passed in again. `compared`: how many pairs
-    were scored, those below the threshold too."""
+    """What `match` found.
+
+    `pairs`: columns PAIRS, the most probable first; probability 0 to 1, match_weight in bits, left before right.
+    `model`: JSON, to be passed in again. `compared`: how many pairs were scored, those below the threshold too.
+    """
 
     pairs: pl.DataFrame
     model: dict[str, Any]
