@@ -20,6 +20,7 @@ _WHERE = {
     "demo": ("cdp_core.workspace", "demo"),
     "schema": ("cdp_core.workspace", "schema"),
     "doctor": ("cdp_core.workspace", "doctor"),
+    "waterfall": ("cdp_core.workspace", "waterfall"),
     "Workspace": ("cdp_core.workspace", "Workspace"),
     "CDPError": ("cdp_core.errors", "CDPError"),
     "SpecError": ("cdp_core.errors", "SpecError"),

@@ -119,6 +119,25 @@ IDENTITY_CONFLICTS = _define(
     "type value rule action source message_id at:t profile_id candidates detail "
     "left_type left_value right_type right_value",
 )
+IDENTITY_MATCHES = _define(
+    "identity_matches",
+    "Profiles that matching finds alike, each called by its first identifier; probability from 0 to 1. `evidence` is a "
+    "JSON list of {comparison, level, weight} without values.",
+    "left_type left_value right_type right_value",
+    "left_type left_value right_type right_value probability:f match_weight:f evidence at:t",
+)
+IDENTITY_COMPARED = _define(
+    "identity_compared",
+    "Which profiles matching has compared with each other, with a fingerprint of what it read of them and the model.",
+    "record",
+    "record content model_id",
+)
+MATCHING_MODELS = _define(
+    "matching_models",
+    "What matching has learned, as JSON; kept until its settings change or everything is computed anew.",
+    "model_id",
+    "model_id model at:t",
+)
 PROFILES = _define(
     "profiles",
     "The golden record: one row per person, one typed column per trait.",

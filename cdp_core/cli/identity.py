@@ -142,7 +142,7 @@ def review(
     """Merges that wait for a decision."""
     with opened(workspace) as ws:
         found = ws.identity.review(demoted=demoted)
-    print_frame(found.head(limit), output)
+    print_frame((found.drop("evidence") if output == TableOutput.table else found).head(limit), output)
 
 
 @app.command("suspects")

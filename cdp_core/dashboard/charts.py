@@ -107,3 +107,21 @@ def sankey(nodes: dict[str, str], links: list[tuple[str, str, int]]) -> dict[str
             }
         ],
     }
+
+
+def waterfall(frame: pl.DataFrame, *, unit: str) -> alt.Chart:
+    """Bars from `start` to `end`, one `step` under the other; green where `weight` speaks for it, red where against."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_bar(cornerRadius=2, size=14)
+        .encode(
+            y=alt.Y("step:N", title=None, sort=None, axis=alt.Axis(labelLimit=320)),
+            x=alt.X("start:Q", title=unit),
+            x2="end:Q",
+            color=alt.condition("datum.weight >= 0", alt.value("#2f9e7d"), alt.value("#c9514c")),
+            tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("weight:Q", title=unit, format="+.1f")],
+        )
+        .properties(height=22 * frame.height + 40)
+    )

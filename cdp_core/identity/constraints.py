@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from cdp_core.identity.overrides import ALWAYS, NEVER, Override
+from cdp_core.identity.overrides import ALWAYS, MATCH, NEVER, Override
 
 PAIRS = pl.Schema({"left": pl.Int64, "right": pl.Int64, "rule": pl.String})
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """`joined` and `apart`: left, right, rule (nodes). Pairs with an identifier that has not been seen are left out."""
+    """`joined`, `apart` and `matched`: left, right, rule (nodes). Pairs with an identifier that has not been seen are
+    left out.
+    """
 
     joined: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS))
     apart: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS))
+    matched: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS))
 
     def groups(self) -> list[list[int]]:
         """Nodes that are one whatever the rules say: sorted, groups of two and more."""
@@ -52,19 +55,20 @@ class Constraints:
 
     def ends(self) -> pl.Series:
         """Every node of a pair, once."""
-        pairs = pl.concat([self.joined, self.apart])
+        pairs = pl.concat([self.joined, self.apart, self.matched])
         return pl.concat([pairs["left"], pairs["right"]]).unique().sort().alias("node")
 
     def among(self, nodes: pl.Series) -> Constraints:
         """Only the pairs of which both are in `nodes`."""
         both = pl.col("left").is_in(nodes.implode()) & pl.col("right").is_in(nodes.implode())
-        return Constraints(self.joined.filter(both), self.apart.filter(both))
+        return Constraints(self.joined.filter(both), self.apart.filter(both), self.matched.filter(both))
 
     def keeping_apart(self, pairs: pl.DataFrame) -> Constraints:
         """The same with more pairs (left, right, rule) apart, but for those that people have joined."""
         number = {node: i for i, group in enumerate(self.groups()) for node in group}
         free = [row for row in pairs.iter_rows() if number.get(row[0], -1) != number.get(row[1], -2)]
-        return Constraints(self.joined, pl.concat([self.apart, pl.DataFrame(free, schema=PAIRS, orient="row")]))
+        apart = pl.concat([self.apart, pl.DataFrame(free, schema=PAIRS, orient="row")])
+        return Constraints(self.joined, apart, self.matched)
 
 
 def constraints(overrides: Iterable[Override], frame: pl.DataFrame) -> Constraints:
@@ -78,4 +82,4 @@ def constraints(overrides: Iterable[Override], frame: pl.DataFrame) -> Constrain
         )
         said = said.join(named, on=[f"{side}_type", f"{side}_value"], maintain_order="left")
     pairs = said.select("left", "right", rule="action")
-    return Constraints(pairs.filter(pl.col("rule") == ALWAYS), pairs.filter(pl.col("rule") == NEVER))
+    return Constraints(*(pairs.filter(pl.col("rule") == rule) for rule in (ALWAYS, NEVER, MATCH)))

@@ -55,7 +55,7 @@ def assign(engine: Engine, seen: Seen, known: Known, found: ir.Table, spec: Iden
     demoted = pl.DataFrame(schema=_DEMOTED)
     if violating:
         concerned = engine.keep(found.semi_join(broken, "component"))
-        order = _in_order(engine, seen, known, concerned)
+        order = _with_matches(_in_order(engine, seen, known, concerned), told, engine.polars(concerned.select("node")))
         within = engine.polars(concerned.select("node"))["node"]
         rules = _rules(engine, known.frame, within, first, spec, told)
         seeds = [group for group in told.groups() if group[0] in rules.kinds]
@@ -156,6 +156,19 @@ def _in_order(engine: Engine, seen: Seen, known: Known, nodes: ir.Table) -> pl.D
     joined = combined.join(first, on="tuple").sort(order, nulls_last=True)
     firsts = [pl.col(c).first() for c in order]
     return joined.group_by("nodes", maintain_order=True).agg(*firsts, pl.col("events").sum().cast(pl.Int64))
+
+
+def _with_matches(order: pl.DataFrame, told: Constraints, within: pl.DataFrame) -> pl.DataFrame:
+    """What matching found comes after all events: it may be held back by them, and never holds one back."""
+    pairs = told.among(within["node"]).matched.sort("left", "right")
+    rows = pairs.select(
+        nodes=pl.concat_list(pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right")),
+        at=pl.lit(None, pl.Datetime("us")),
+        source=pl.lit("matching"),
+        message_id=pl.format("{}-{}", "left", "right"),
+        events=pl.lit(1, pl.Int64),
+    )
+    return pl.concat([order, rows.select(order.columns).cast(dict(order.schema))])  # type: ignore[arg-type]
 
 
 def _rules(

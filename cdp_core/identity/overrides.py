@@ -12,6 +12,8 @@ from typing import Any
 from cdp_core.errors import SpecError, UsageError
 
 NEVER, ALWAYS, REVOKE = "never_link", "always_link", "revoke"
+MATCH = "match"
+"""Two profiles that matching finds alike enough: evidence that rules may hold back, unlike what people decide."""
 Identifier = tuple[str, str]
 
 

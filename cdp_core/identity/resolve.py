@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from cdp_core.identity.bridges import weak_bridges
 from cdp_core.identity.components import components
 from cdp_core.identity.conflicts import conflicts
@@ -101,8 +103,9 @@ def _components(engine: Engine, known: Known, links: ir.Table, told: Constraints
     """node, component: what hangs together by evidence or by decision."""
     nodes = known.members.select("node").distinct()
     edges = links.select("left", "right").distinct()
-    if told.joined.height:
-        joined = engine.frame(told.joined.select("left", "right")).semi_join(nodes, [("left", "node")])
+    if told.joined.height or told.matched.height:
+        pairs = pl.concat([told.joined, told.matched]).select("left", "right")
+        joined = engine.frame(pairs).semi_join(nodes, [("left", "node")])
         edges = edges.union(joined.semi_join(nodes, [("right", "node")]))
     return components(engine, nodes, edges)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from cdp_core.identity.matching.spec import MatchingSpec
+
 BLOCKED = ("^[0-]*$", "-1", "null", "anonymous", "undefined")
 """What Segment suggests to block in every workspace, and what JavaScript writes for a variable without a value."""
 
@@ -101,6 +103,7 @@ class IdentitySpec(BaseModel):
         10, ge=1, description="An identifier seen with more user_ids than this is set aside: it joins nobody"
     )
     hold: HoldSpec = Field(default_factory=lambda: HoldSpec.model_validate({}), description="Merges that wait")
+    matching: MatchingSpec | None = Field(None, description="Compare profiles that no identifier joins; none: do not")
     brake: BrakeSpec = Field(default_factory=lambda: BrakeSpec.model_validate({}), description="Jumps that stop a run")
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
 

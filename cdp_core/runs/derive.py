@@ -49,7 +49,9 @@ def fingerprints(engine: Engine, config: Config, now: datetime, decisions: Seque
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
     told = [decision.to_dict() for decision in decisions]
-    identity = _hash(_CODE, config.identity, config.region, events, told)
+    # Matching reads golden records, so that identity then depends on traits too.
+    read = [dict(config.traits), list(config.sources)] if config.identity.matching else []
+    identity = _hash(_CODE, config.identity, config.region, events, told, read)
     profiles = _hash(identity, dict(config.traits), list(config.sources), _clock(config.traits, now))
     audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
@@ -82,8 +84,9 @@ def derive(
     now: datetime,
     progress: Progress,
     decisions: Sequence[Override] = (),
+    full: bool = False,
 ) -> Derived:
-    """Compute what is stale, in order, without publishing anything."""
+    """Compute what is stale, in order, without publishing anything; `full` forgets what matching has learned."""
     made = Derived(stages=dict(stale), decisions=decisions)
     steps: dict[str, Callable[..., tuple[int, int]]] = {
         "identity": _identity,
@@ -97,6 +100,9 @@ def derive(
                 continue
             progress(name, None, "")
             result.rows_in, result.rows_out = steps[name](engine, config, made, run, now)
+            if name == "profiles" and "identity" in stale and config.identity.matching:
+                progress(name, None, "matching")
+                _matching(engine, config, made, run, now, full=full)
             progress(name, 1.0, f"{result.rows_out:,} rows")
     return made
 
@@ -121,6 +127,23 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
     for name in ("identity_links", "user_identifiers", "event_profiles", "profile_merges", "identity_conflicts"):
         made.replaced[name] = getattr(found, name)
     return _count(engine, events), _count(engine, found.user_identifiers)
+
+
+def _matching(engine: Engine, config: Config, made: Derived, run: Run, now: datetime, *, full: bool) -> None:
+    """Compare golden records; where pairs count as evidence, identity and profiles are computed once more with them."""
+    from cdp_core.runs.matching import alike, match_profiles
+
+    spec = config.identity.matching
+    assert spec is not None
+    found = match_profiles(engine, config, made.replaced["user_identifiers"], made.replaced["profiles"], now, full=full)
+    made.replaced.update(found)
+    pairs = alike(engine, found["identity_matches"], spec, now)
+    if pairs:
+        decided = made.decisions
+        made.decisions = [*decided, *pairs]
+        _identity(engine, config, made, run, now)
+        _profiles(engine, config, made, run, now)
+        made.decisions = decided
 
 
 def _profiles(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:

@@ -221,7 +221,8 @@ def _derive(
     stale = derive.stale_stages(engine, config, now, decisions, full=options.full_refresh)
     if stale:
         validator.start()
-    made = derive.derive(engine, config, stale, run, now=now, progress=progress, decisions=decisions)
+    full = options.full_refresh
+    made = derive.derive(engine, config, stale, run, now=now, progress=progress, decisions=decisions, full=full)
     if not stale:
         return
     if "identity" in stale and not options.allow_jump:

@@ -303,3 +303,10 @@ def schema() -> dict[str, Any]:
     from cdp_core.config import schema as config_schema
 
     return config_schema()
+
+
+def waterfall(evidence: str) -> pl.DataFrame:
+    """The evidence of a match, from `ws.identity.review()`, as bars: step, weight, start and end (bits)."""
+    from cdp_core.identity.matching.waterfall import waterfall as bars
+
+    return bars(evidence)

@@ -118,7 +118,9 @@ class Identity:
         """Merges that wait for a decision, those that most events ask for first; see `review.queue`."""
         from cdp_core.identity.review import queue
 
-        return queue(self._workspace.engine, demoted=demoted)
+        waiting = queue(self._workspace.engine, demoted=demoted)
+        settled = [made.override_id for made in self.overrides()]
+        return waiting.filter(~waiting["review_id"].is_in(settled))
 
     def accept(self, review_id: str, *, reason: str) -> Override:
         """Link the two identifiers of an entry of the review queue for good."""

@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 import cdp_core as cdp
+from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import links, parts, session
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import decisions as view
 
@@ -127,6 +127,8 @@ def review(ws: cdp.Workspace) -> None:
             "review_id": None,
             "left_profile_id": None,
             "right_profile_id": None,
+            "evidence": None,
+            "probability": column.ProgressColumn("Match", format="percent", min_value=0, max_value=1),
             "between": "Between",
             "and": "And",
             "identifiers": column.NumberColumn("Held identifiers", format="localized"),
@@ -161,6 +163,9 @@ def _entry(ws: cdp.Workspace, entry: dict[str, Any]) -> None:
                     "differs": column.CheckboxColumn("Differs"),
                 },
             )
+        if entry["evidence"]:
+            chart = charts.waterfall(cdp.waterfall(entry["evidence"]), unit="Weight in bits")
+            st.altair_chart(chart, alt="What speaks for and against one person", key="waterfall")
         with st.container(horizontal=True):
             key = entry["review_id"]
             _decide("Accept…", f"accept_{key}", lambda reason: ws.identity.accept(key, reason=reason))

@@ -10,7 +10,18 @@ import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import masking
 
-QUEUE = ("review_id", "between", "and", "identifiers", "detail", "first_at", "left_profile_id", "right_profile_id")
+QUEUE = (
+    "review_id",
+    "between",
+    "and",
+    "identifiers",
+    "probability",
+    "detail",
+    "first_at",
+    "left_profile_id",
+    "right_profile_id",
+    "evidence",
+)
 ACTIONS = {"never_link": "Never link", "always_link": "Always link", "revoke": "Revoked"}
 
 
