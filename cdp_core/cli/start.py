@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or em
 
     made = cdp.init(folder)
     print(made)
-    say(f"next: cdp --workspace {folder} run")
+    say(f"next: cdp --workspace {shlex.quote(str(folder))} run")
 
 
 def demo(
@@ -47,4 +48,4 @@ def demo(
         },
         output,
     )
-    say(f"next: cdp --workspace {out} run")
+    say(f"next: cdp --workspace {shlex.quote(str(out))} run")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core import plugins
+from cdp_core.config.problems import nearest
 from cdp_core.errors import CDPError
 from cdp_core.runs.doctor import Finding
 
@@ -30,6 +31,21 @@ def sources(root: Path, config: Config) -> Iterator[Finding]:
             yield _files(root, what, where, path)
         else:
             yield Finding("ok", f"{what}: of type {spec.type}, looked at when it is loaded")
+        yield from _identifiers(config, name, what)
+
+
+def _identifiers(config: Config, name: str, what: str) -> Iterator[Finding]:
+    """Identifiers that a mapping names and that no rule counts."""
+    mapping = config.sources[name].map
+    for kind in mapping.identifiers if mapping else ():
+        if config.identity.rules(kind) is None:
+            near = nearest(kind, config.identity.identifiers)
+            yield Finding(
+                "warn",
+                f"{config.where('sources', name, 'map', 'identifiers', kind)}: {what}: identifier {kind!r} has no rule "
+                "and joins nobody",
+                near or "list it under identity.identifiers",
+            )
 
 
 def destinations(root: Path, config: Config) -> Iterator[Finding]:

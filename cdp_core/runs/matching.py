@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.errors import SpecError
 from cdp_core.identity.overrides import MATCH, Override
 from cdp_core.tables import IDENTITY_COMPARED, IDENTITY_MATCHES, MATCHING_MODELS
 
@@ -35,6 +37,9 @@ def match_profiles(
 
     spec = config.identity.matching
     assert spec is not None
+    if find_spec("splink") is None:
+        hint = "pip install 'cdp-workbench[matching]', or take the block out"
+        raise SpecError("matching needs the package splink", where=config.where("identity", "matching"), hint=hint)
     records = _records(engine, config, identifiers, profiles)
     model_id = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:12]
     content = _content(records, spec)

@@ -131,3 +131,11 @@ def test_packages_outside_their_range(fresh: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor_versions.metadata, "version", lambda name: fake.get(name) or real(name))
     found = [f.what for f in wrong(fresh)]
     assert found == ["duckdb 2.0.0 is not ==1.5.5", "sqlglot 31.0 is not <30.18"]
+
+
+def test_an_identifier_that_no_rule_counts(fresh: Path) -> None:
+    edited(fresh, "        email: email\n        phone", "        emial: email\n        phone")
+    (found,) = wrong(fresh, "warn")
+    assert found.what.startswith("cdp.yaml:")
+    assert "identifier 'emial' has no rule" in found.what
+    assert found.hint == "did you mean 'email'?"

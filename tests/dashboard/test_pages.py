@@ -177,6 +177,19 @@ def test_audience_that_refers_to_itself_is_refused(shop: Path) -> None:
     assert (shop / "cdp.yaml").read_text() == before
 
 
+@pytest.mark.parametrize("value", ["1,000", "many", "''"])
+def test_yaml_that_is_wrong_keeps_what_was_typed(shop: Path, value: str) -> None:
+    at = drawn("audiences", shop, audience="high_value")
+    at.toggle(key="edit_yaml").set_value(True).run()
+    text = f"and:\n  - trait: total_spent\n    at_least: {value}\n  - trait: city\n    equals: Leeds\n"
+    at.text_area[0].set_value(text).run()
+    at.button(key="apply_yaml").click().run()
+    assert not at.exception
+    assert "total_spent" in at.error[0].value
+    assert at.text_area[0].value == text
+    assert draft(at).condition() == {"trait": "total_spent", "at_least": 500}
+
+
 def test_existing_audience_opens_in_the_form(built: Path, ws: cdp.Workspace) -> None:
     for name in ws.config.audiences:
         at = drawn("audiences", built, audience=name)

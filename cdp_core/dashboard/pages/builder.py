@@ -229,10 +229,15 @@ def _yaml(draft: Draft) -> None:
 
 
 def _apply_yaml(key: str) -> None:
+    """Take the text as the condition. One that is wrong stays as it was typed: the form would leave out what it cannot
+    show, and a wider audience could be saved.
+    """
     draft: Draft = st.session_state[_DRAFT]
     try:
-        _set_condition(draft, tree.from_yaml(st.session_state[key]))
-    except (ValueError, AttributeError, TypeError) as error:
+        condition = tree.from_yaml(st.session_state[key])
+        session.workspace().preview_audience(condition, sample=1)
+        _set_condition(draft, condition)
+    except (ValueError, AttributeError, TypeError, cdp.CDPError) as error:
         st.session_state["yaml_wrong"] = str(error)
         return
     st.session_state["yaml_wrong"] = None
