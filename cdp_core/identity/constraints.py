@@ -36,7 +36,8 @@ class Constraints:
         `kinds`: node, type.
         """
         extra: list[int] = []
-        type_of = dict(kinds.select("node", "type").iter_rows())
+        concerned = kinds.filter(pl.col("node").is_in(Constraints(self.joined).ends().implode()))
+        type_of = dict(concerned.select("node", "type").iter_rows())
         for group in self.groups():
             known: set[str] = set()
             for node in group:

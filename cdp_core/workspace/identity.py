@@ -148,10 +148,11 @@ class Identity:
 
     def _entry(self, review_id: str) -> tuple[Pair, Pair]:
         rows = self.review(demoted=True)
-        for row in rows.iter_rows(named=True):
-            if row["review_id"] == review_id:
-                return (row["left_type"], row["left_value"]), (row["right_type"], row["right_value"])
-        raise UsageError(f"there is no entry {review_id!r} in the review queue", hint="see 'cdp identity review'")
+        found = rows.filter(rows["review_id"] == review_id)
+        if found.is_empty():
+            raise UsageError(f"there is no entry {review_id!r} in the review queue", hint="see 'cdp identity review'")
+        row = found.row(0, named=True)
+        return (row["left_type"], row["left_value"]), (row["right_type"], row["right_value"])
 
     def _snapshot(self, run_id: str) -> int:
         runs = self._workspace.runs(limit=200)
