@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cdp_core.errors import CDPError, ContractError, QualityStop
 from cdp_core.runs.dedupe import KEY, drop_known
 from cdp_core.runs.record import Progress, Run
+from cdp_core.runs.returned import rename_returned
 from cdp_core.tables import EVENTS
 
 if TYPE_CHECKING:
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from cdp_core.quality.check import Verdict
     from cdp_core.quality.suites import Suite
     from cdp_core.quality.validator import Validator
+    from cdp_core.sources.spec import SourceSpec
     from cdp_core.sources.stage import StagedSource
 
 
 @dataclass
 class Batch:
-    """What has been staged. `errors` are sources that could not be read: they cost the others nothing."""
+    """What has been staged. `errors` are sources that could not be read: they cost the others nothing. `whole` are
+    sources whose rows all come from one place, so that what is read last is what holds.
+    """
 
     staged: list[StagedSource] = field(default_factory=list)
     errors: list[CDPError] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
     balance: pl.DataFrame | None = None
     verdict: Verdict | None = None
 
@@ -61,6 +66,7 @@ def stage_batch(
     columns = engine.polars(engine.table("source_columns"))
     batch = Batch()
     wanted = {name: spec for name, spec in config.sources.items() if only is None or name in only}
+    batch.whole = [] if full else [name for name, spec in wanted.items() if _is_whole(spec)]
     for place, (name, spec) in enumerate(wanted.items()):
         progress("load", place / max(len(wanted), 1), name)
         try:
@@ -74,6 +80,12 @@ def stage_batch(
             validator.start()
     progress("load", 1.0, f"{batch.rows:,} rows")
     return batch
+
+
+def _is_whole(spec: SourceSpec) -> bool:
+    """One file or one query, and rows that are told apart by a key and their content."""
+    one_place = not set("*?[") & set(str(spec.options.get("path", "")))
+    return one_place and spec.map is not None and bool(spec.map.key) and spec.map.message_id is None
 
 
 def _placed(error: CDPError, config: Config, source: str) -> CDPError:
@@ -112,6 +124,7 @@ def check_staged(
     from cdp_core.quality.check import check_batch
 
     staging.append("events", EVENTS.empty().drop("run_id"))
+    rename_returned(engine, staging, [name for name in batch.sources if name in batch.whole])
     duplicates = drop_known(engine, staging, batch.sources)
     tables = {source: f"rows_{source}" for source in batch.sources if staging.has(f"rows_{source}")}
     batch.verdict = check_batch(staging, suites, validator, source_tables=tables, run_id=run_id, now=now)
