@@ -117,11 +117,11 @@ def waterfall(frame: pl.DataFrame, *, unit: str) -> alt.Chart:
         alt.Chart(frame)
         .mark_bar(cornerRadius=2, size=14)
         .encode(
-            y=alt.Y("step:N", title=None, sort=None, axis=alt.Axis(labelLimit=320)),
+            y=alt.Y("step:N", title=None, sort=None, axis=alt.Axis(labelLimit=320, labelOverlap=False)),
             x=alt.X("start:Q", title=unit),
             x2="end:Q",
             color=alt.condition("datum.weight >= 0", alt.value("#2f9e7d"), alt.value("#c9514c")),
             tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("weight:Q", title=unit, format="+.1f")],
         )
-        .properties(height=22 * frame.height + 40)
+        .properties(height=26 * frame.height + 50)
     )

@@ -75,7 +75,7 @@ def _alike(engine: Engine) -> pl.DataFrame:
         "evidence",
         rule=pl.lit("match"),
         source=pl.lit("matching"),
-        detail=pl.format("match probability {}", pl.col("probability").round(4)),
+        detail=pl.format("alike: match weight {} bits", pl.col("match_weight").round(1)),
         first_at="at",
         identifiers=pl.lit(None, pl.Int64),
     )

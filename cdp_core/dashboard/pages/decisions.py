@@ -109,10 +109,11 @@ def review(ws: cdp.Workspace) -> None:
     frame = cached(view.queue, ws, session.revealed(), demoted)
     decided = {made.override_id for made in ws.identity.overrides()}
     frame = frame.filter(~frame["review_id"].is_in(list(decided)))
+    empty = [name for name in ("identifiers", "probability") if frame[name].null_count() == frame.height]
     if frame.is_empty():
         parts.empty("Nothing waits", "Merges that identity.hold in cdp.yaml names would be listed here.")
         return
-    st.caption(f"{f.plural(frame.height, 'merge')} waiting, those that most identifiers ask for first. Click one.")
+    st.caption(f"{f.plural(frame.height, 'merge')} waiting, the most pressing first. Click one.")
     column = st.column_config
     picked = st.dataframe(
         frame.head(200),
@@ -134,6 +135,7 @@ def review(ws: cdp.Workspace) -> None:
             "identifiers": column.NumberColumn("Held identifiers", format="localized"),
             "detail": column.TextColumn("Why it waits", width="large"),
             "first_at": column.DatetimeColumn("Since (UTC)", format=_TIME),
+            **dict.fromkeys(empty),
         },
     )
     row = parts.clicked(picked)
