@@ -128,6 +128,7 @@ class Sync:
         from cdp_core.destinations.model import model_table
 
         engine = self._workspace.engine
+        listings.require_run(engine)
         return model_table(engine, self._workspace.config.syncs[self.name].model)
 
     def _destination(self) -> Any:

@@ -115,6 +115,7 @@ def preview_condition(workspace: Workspace, where: Condition, *, sample: int) ->
     from cdp_core.audiences.preview import preview
 
     engine = workspace.engine
+    require_run(engine)
     tables = AudienceTables(
         profiles=engine.table("profiles"),
         events=engine.table("events"),
@@ -123,6 +124,13 @@ def preview_condition(workspace: Workspace, where: Condition, *, sample: int) ->
         definitions=workspace.config.audiences,
     )
     return preview(engine, where, tables, workspace.now, sample=sample)
+
+
+def require_run(engine: Engine) -> None:
+    """Raise UsageError while no profile has been computed: what is asked for would be blamed on the configuration."""
+    state = engine.table("stage_state")
+    if engine.polars(state.filter(state.stage == "profiles").limit(1)).is_empty():
+        raise UsageError("there are no profiles yet", hint="run 'cdp run' first")
 
 
 def checked_condition(config: Config, condition: Mapping[str, Any]) -> Condition:

@@ -224,3 +224,13 @@ def test_demo_writes_a_workspace(cdp: Command, tmp_path: Path) -> None:
     assert made["events"] > 50
     assert (out / "cdp.yaml").is_file()
     refused(cdp("demo", "--people", "0", "--out", str(out)), 2, "people")
+
+
+@pytest.mark.parametrize(
+    "words", [("audience", "preview", "good_customers"), ("sync", "plan", "good_customers_csv")], ids=" ".join
+)
+def test_before_the_first_run_nothing_is_blamed_on_the_configuration(
+    cdp: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert cdp("init", str(tmp_path / "fresh")).returncode == 0
+    refused(cdp(*words, cwd=tmp_path / "fresh"), 2, "there are no profiles yet; run 'cdp run' first")

@@ -188,6 +188,18 @@ def test_yaml_that_is_wrong_keeps_what_was_typed(shop: Path, value: str) -> None
     assert "total_spent" in at.error[0].value
     assert at.text_area[0].value == text
     assert draft(at).condition() == {"trait": "total_spent", "at_least": 500}
+    at.toggle(key="edit_yaml").set_value(False).run()
+    assert at.text_area[0].value == text, "what is wrong is not thrown away with the editor"
+
+
+def test_leaving_the_yaml_editor_takes_over_what_was_typed(shop: Path) -> None:
+    at = drawn("audiences", shop, audience="high_value")
+    at.toggle(key="edit_yaml").set_value(True).run()
+    at.text_area[0].set_value("trait: total_spent\nat_least: 50\n").run()
+    at.toggle(key="edit_yaml").set_value(False).run()
+    assert not at.exception
+    assert not at.text_area
+    assert draft(at).condition() == {"trait": "total_spent", "at_least": 50}
 
 
 def test_existing_audience_opens_in_the_form(built: Path, ws: cdp.Workspace) -> None:

@@ -217,15 +217,22 @@ def _yaml(draft: Draft) -> None:
         st.markdown("**As it stands in cdp.yaml**")
         condition = draft.condition()
         text = tree.as_yaml(condition) if condition is not None else ""
-        edit = st.toggle("Edit as YAML", key="edit_yaml")
+        key = f"yaml_{hash(text)}"
+        edit = st.toggle("Edit as YAML", key="edit_yaml", on_change=_leave_yaml, args=(key, text))
         if not edit:
             st.code(text or "# choose a condition", language="yaml")
             return
-        key = f"yaml_{hash(text)}"
         st.text_area("Condition", value=text, key=key, height=220)
         st.button("Apply", key="apply_yaml", on_click=_apply_yaml, args=(key,))
         if st.session_state.get("yaml_wrong"):
             st.error(st.session_state["yaml_wrong"], icon=":material/error:")
+
+
+def _leave_yaml(key: str, text: str) -> None:
+    """Going back to the form takes over what was typed; where that is wrong the editor stays open with it."""
+    if not st.session_state["edit_yaml"] and st.session_state.get(key, text) != text:
+        _apply_yaml(key)
+        st.session_state["edit_yaml"] = bool(st.session_state["yaml_wrong"])
 
 
 def _apply_yaml(key: str) -> None:
