@@ -23,7 +23,8 @@ def read_excel(
     """Rows of one sheet with `_line` (the row's number in the sheet).
 
     The header is the first row with a value that no merged title covers, or `header_row`. A merged cell's value
-    counts for each row it covers. Raises SpecError for a sheet that is not there, SourceError for a damaged file.
+    counts for each row it covers, in a header of two rows too. Raises SpecError for a sheet that is not there,
+    SourceError for a damaged file.
     """
     import fastexcel
 
@@ -35,7 +36,7 @@ def read_excel(
         if grid.is_empty():
             return
         header = header_row - 1 if header_row else _header(grid, merged)
-        names = tidy(grid.row(header)) if header < grid.height else []
+        names = tidy(_names(grid, merged, header)) if header < grid.height else []
         if not names or header + 1 >= grid.height:
             return
         typed = book.load_sheet(name, header_row=None, skip_rows=header + 1, schema_sample_rows=None)
@@ -69,6 +70,15 @@ def _header(grid: pl.DataFrame, merged: list[Area]) -> int:
     titles = {row for top, left, bottom, right in merged if right > left for row in range(top, bottom + 1)}
     filled = grid.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     return next((i for i, value in enumerate(filled) if value and i not in titles), 0)
+
+
+def _names(grid: pl.DataFrame, merged: list[Area], header: int) -> list[str | None]:
+    """The header's cells; where one is merged with those above it, what stands at the top."""
+    names: list[str | None] = list(grid.row(header))
+    for top, left, bottom, right in merged:
+        if left == right < grid.width and top < header <= bottom:
+            names[left] = grid[top, left]
+    return names
 
 
 def _merged(path: Path, position: int) -> list[Area]:

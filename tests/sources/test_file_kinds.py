@@ -117,6 +117,25 @@ def test_excel(load: Load, tmp_path: Path) -> None:
     }
 
 
+def test_excel_with_a_header_of_two_rows(load: Load, tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Customers"])
+    sheet.merge_cells("A1:F1")
+    sheet.append(["id", "zip", "amount", "things", None, "note"])
+    sheet.append([None, None, None, "born", "household", None])
+    for area in ("A2:A3", "B2:B3", "C2:C3", "D2:E2", "F2:F3"):
+        sheet.merge_cells(area)
+    sheet.append([1, "00123", 12.5, date(1950, 2, 3), "H1", "x"])
+    book.save(tmp_path / "a.xlsx")
+    wanted = {"1": {"zip": "00123", "amount": 12.5, "born": "1950-02-03T00:00:00Z", "household": "H1", "note": "x"}}
+    for options in ({}, {"header_row": 3}):
+        assert load(FILE | {"path": "a.xlsx", **options}).objects("traits") == wanted
+
+
 def test_excel_sheet_by_name_and_number(load: Load, tmp_path: Path) -> None:
     workbook(tmp_path / "a.xlsx")
     assert load(FILE | {"path": "a.xlsx", "sheet": "People"}).read == 3
