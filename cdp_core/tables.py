@@ -113,11 +113,12 @@ PROFILE_MERGES = _define(
 )
 IDENTITY_CONFLICTS = _define(
     "identity_conflicts",
-    "What the identity rules held back or demoted, and why. `candidates` is a JSON list of profile ids; left and right "
-    "are the two identifiers that would have to be linked to undo it.",
+    "What the identity rules held back or demoted, and why. `candidates` is a JSON list of profile ids; `held` is what "
+    "the rule counted, `events` how many events say so; left and right are the two identifiers that would have to be "
+    "linked to undo it.",
     "",
     "type value rule action source message_id at:t profile_id candidates detail "
-    "left_type left_value right_type right_value",
+    "left_type left_value right_type right_value held:i events:i",
 )
 IDENTITY_MATCHES = _define(
     "identity_matches",

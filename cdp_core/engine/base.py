@@ -51,6 +51,9 @@ class Engine(Protocol):
     def upsert(self, name: str, rows: ir.Table, key: tuple[str, ...]) -> None:
         """Replace the rows that share `key` with `rows`, add the others."""
 
+    def amend(self, name: str, gone: ir.Table, rows: ir.Table, key: tuple[str, ...]) -> None:
+        """Take out the rows that share `key` with `gone`, then add `rows`; costs what changes, not what is there."""
+
     def keep(self, rows: ir.Table) -> ir.Table:
         """Compute `rows` once into a scratch table and give that: use it where an expression is read twice."""
 

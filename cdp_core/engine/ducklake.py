@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 _COMMIT_TRIES = 20
+_MOSTLY_DELETED = 0.25
+"""A file is rewritten when more than this share of its rows is deleted: until then readers skip them."""
 
 
 class DuckLakeEngine:
@@ -174,12 +176,16 @@ class DuckLakeEngine:
             self.con.insert(name, shaped(rows, name), database=("lake", "main"))
 
     def upsert(self, name: str, rows: ir.Table, key: tuple[str, ...]) -> None:
+        kept = self.keep(rows)
+        self.amend(name, kept, kept, key)
+
+    def amend(self, name: str, gone: ir.Table, rows: ir.Table, key: tuple[str, ...]) -> None:
         with self.transaction():
-            kept = self.keep(rows)
-            source = ".".join(_name(part) for part in kept.get_name().split("."))
-            match = " AND ".join(f"old.{_name(k)} IS NOT DISTINCT FROM new.{_name(k)}" for k in key)
-            self._raw.execute(f"DELETE FROM lake.{_name(name)} AS old USING {source} AS new WHERE {match}")
-            self.append(name, kept)
+            listed = self.keep(gone.select(list(key)))
+            source = ".".join(_name(part) for part in listed.get_name().split("."))
+            match = " AND ".join(f"old.{_name(k)} IS NOT DISTINCT FROM gone.{_name(k)}" for k in key)
+            self._raw.execute(f"DELETE FROM lake.{_name(name)} AS old USING {source} AS gone WHERE {match}")
+            self.append(name, rows)
 
     def keep(self, rows: ir.Table) -> ir.Table:
         name = f"scratch_{next(self._numbers)}_{os.getpid()}"
@@ -265,6 +271,7 @@ class DuckLakeEngine:
         amount, unit = int(self.spec.keep_snapshots[:-1]), {"h": "HOURS", "d": "DAYS"}[self.spec.keep_snapshots[-1]]
         age = f"now() - INTERVAL {amount} {unit}"
         with self._write_lock():
+            self._raw.execute(f"CALL ducklake_rewrite_data_files('lake', delete_threshold => {_MOSTLY_DELETED})")
             self._raw.execute("CALL ducklake_merge_adjacent_files('lake')")
             self._raw.execute(f"CALL ducklake_expire_snapshots('lake', older_than => {age})")
             self._raw.execute(f"CALL ducklake_cleanup_old_files('lake', older_than => {age})")

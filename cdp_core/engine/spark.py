@@ -113,10 +113,13 @@ class SparkEngine:
             parts[name] = [*parts.get(name, []), part]
 
     def upsert(self, name: str, rows: ir.Table, key: tuple[str, ...]) -> None:
+        fresh = self.keep(rows)
+        self.amend(name, fresh, fresh, key)
+
+    def amend(self, name: str, gone: ir.Table, rows: ir.Table, key: tuple[str, ...]) -> None:
         with self.transaction():
-            fresh = self.keep(rows)
             old = shaped(self.table(name), name)
-            self.replace(name, old.anti_join(fresh, list(key)).union(shaped(fresh, name)))
+            self.replace(name, old.anti_join(gone, list(key)).union(shaped(rows, name)))
 
     def keep(self, rows: ir.Table) -> ir.Table:
         return self._read([str(self.folder / self._write(rows, None))])

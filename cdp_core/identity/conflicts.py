@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 
+SHARED, SET_ASIDE, IGNORED = "shared", "set_aside", "ignored"
+
+
 def conflicts(
     engine: Engine,
     seen: Seen,
@@ -32,15 +35,26 @@ def conflicts(
     """tables.IDENTITY_CONFLICTS: values that identify nobody and those that too many use, once each, and what was
     demoted or held, once per value and profile.
     """
-    parts = [_ignored(engine, seen, known), _demoted(engine, known, demoted, ids)]
+    parts = [ignored(engine, seen, known), _demoted(engine, known, demoted, ids)]
     if shared.height:
-        rows = shared_rows(engine, seen, known, shared, spec.shared or 0)
-        parts.append(_shaped(rows.with_columns(rule=pl.lit("shared"), action=pl.lit("set_aside"))))
+        parts.append(set_aside_rows(engine, seen, known, shared, spec))
     return engine.frame(pl.concat(parts))
 
 
-def _ignored(engine: Engine, seen: Seen, known: Known) -> pl.DataFrame:
-    """Blocked and invalid values, counted per value: action ignored, source null when several sources say it."""
+def set_aside_rows(engine: Engine, seen: Seen, known: Known, shared: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
+    """Identifiers that too many use (`shared`: node, user_ids), one row each."""
+    rows = shared_rows(engine, seen, known, shared)
+    named = rows.with_columns(rule=pl.lit(SHARED), action=pl.lit(SET_ASIDE), held=pl.col("user_ids"))
+    return _shaped(named.with_columns(detail=set_aside_words(spec)))
+
+
+def set_aside_words(spec: IdentitySpec) -> pl.Expr:
+    """`held` and `events` of such a row in words."""
+    return pl.format("seen with {} user_ids, limit {}; in {} events", "held", pl.lit(spec.shared or 0), "events")
+
+
+def ignored(engine: Engine, seen: Seen, known: Known) -> pl.DataFrame:
+    """Blocked and invalid values, one row each: action ignored, source null when several sources say it."""
     problems = known.values.filter(pl.col("problem").is_not_null())
     if problems.is_empty():
         return IDENTITY_CONFLICTS.empty()
@@ -61,9 +75,9 @@ def _ignored(engine: Engine, seen: Seen, known: Known) -> pl.DataFrame:
             type="as_type",
             value="shown",
             rule="problem",
-            action=pl.lit("ignored"),
+            action=pl.lit(IGNORED),
             source=one,
-            detail=_in_events(pl.col("events")),
+            detail=in_events(pl.col("events")),
         )
     )
 
@@ -95,8 +109,9 @@ def _demoted(engine: Engine, known: Known, demoted: pl.DataFrame, ids: ir.Table)
         .join(listed, on="row", how="left")
         .with_columns(
             action=pl.when(pl.col("rule").str.starts_with("hold:")).then(pl.lit("held")).otherwise(pl.lit("demoted")),
+            held=pl.col("count"),
             candidates='["' + pl.col("candidates").list.join('","') + '"]',
-            detail=pl.format("{}; {}", _why(), _in_events(pl.col("events"))),
+            detail=pl.format("{}; {}", _why(), in_events(pl.col("events"))),
         )
     )
 
@@ -116,7 +131,8 @@ def _why() -> pl.Expr:
     return said
 
 
-def _in_events(count: pl.Expr) -> pl.Expr:
+def in_events(count: pl.Expr) -> pl.Expr:
+    """How many, in words."""
     return pl.when(count == 1).then(pl.lit("in 1 event")).otherwise(pl.format("in {} events", count))
 
 

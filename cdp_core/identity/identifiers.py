@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 OWN = ("user_id", "anonymous_id", "group_id")
+KEY = ["source", "message_id"]
 _EXTERNAL = "*"
 _END, _MID = "\x1e", "\x1f"
 
@@ -48,8 +49,8 @@ class Known:
     values: pl.DataFrame
 
 
-def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
-    """Read the identifiers of all events that count; see `old_versions`.
+def see(engine: Engine, events: ir.Table, spec: IdentitySpec, *, all_count: bool = False) -> Seen:
+    """Read the identifiers of all events that count; see `old_versions`. `all_count`: it is known that all do.
 
     Identifiers are user_id, anonymous_id, group_id, the previous_id of an alias, everything in `context.externalIds`,
     and for every name in `spec` the trait, property or context trait of that name (snake or camel case).
@@ -64,9 +65,10 @@ def see(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Seen:
         said=_packed(engine, events, spec),
     )
     told = engine.keep(told)
-    old = engine.keep(old_versions(events))
-    if not engine.polars(old.limit(1)).is_empty():
-        told = engine.keep(told.anti_join(old, ["source", "message_id"]))
+    if not all_count:
+        old = engine.keep(old_versions(events))
+        if not engine.polars(old.limit(1)).is_empty():
+            told = engine.keep(told.anti_join(old, KEY))
     texts = told.filter(told.said != "").select("said").distinct()
     number = ibis.row_number() if engine.local else texts.said.hexdigest("md5")
     texts = engine.keep(texts.mutate(tuple=number))
@@ -155,9 +157,12 @@ def _unpacked(engine: Engine, texts: ir.Table) -> ir.Table:
     return own.union(external).distinct()
 
 
-def know(engine: Engine, seen: Seen, spec: IdentitySpec) -> Known:
-    """Bring the distinct raw values into one spelling and say which identifiers every tuple has."""
-    values = normalise_values(engine.polars(seen.parts.select("type", "raw").distinct()), spec)
+def know(engine: Engine, seen: Seen, spec: IdentitySpec, *, met: pl.DataFrame | None = None) -> Known:
+    """Bring the distinct raw values into one spelling and say which identifiers every tuple has.
+
+    `met`: user_ids and anonymous_ids (type, value) that other events bear.
+    """
+    values = normalise_values(engine.polars(seen.parts.select("type", "raw").distinct()), spec, met=met)
     frame = numbered(values, spec)
     named = frame.select("node", as_type="type", value="value")
     meaning = engine.frame(values.join(named, on=["as_type", "value"]).select("type", "raw", "node"))

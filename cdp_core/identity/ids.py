@@ -18,10 +18,13 @@ REASON = "its identifiers now belong to this profile"
 _PAIR_ORDER = ["overlap", "was_first_seen", "was", "first_seen", "profile"]
 
 
-def profile_ids(engine: Engine, identifiers: ir.Table, previous: ir.Table | None) -> tuple[ir.Table, ir.Table]:
+def profile_ids(
+    engine: Engine, identifiers: ir.Table, previous: ir.Table | None, *, elsewhere: ir.Table | None = None
+) -> tuple[ir.Table, ir.Table]:
     """Ids for profiles by number, and the ids that are given up.
 
     `identifiers`: node, type, value, profile (a number), first_seen. `previous`: tables.USER_IDENTIFIERS as it was.
+    `elsewhere`: ids (profile_id) of profiles that are not looked at and stay.
     Gives (profile, profile_id) and (from_profile_id, profile): where most identifiers of a lost id are now.
 
     A profile keeps the id it shares most identifiers with, each id going to one profile; ties go to the id seen first,
@@ -34,10 +37,13 @@ def profile_ids(engine: Engine, identifiers: ir.Table, previous: ir.Table | None
     kept, lost = _inherited(engine, identifiers, previous)
     ids = named.left_join(kept, "profile").select("profile", own="profile_id", was="was")
     fresh = ids.filter(ids.was.isnull())
-    taken = engine.polars(fresh.semi_join(kept, [("own", "was")]).select("profile", "own"))
+    used = kept.select(profile_id="was")
+    if elsewhere is not None:
+        used = used.union(elsewhere)
+    taken = engine.polars(fresh.semi_join(used, [("own", "profile_id")]).select("profile", "own"))
     ids = engine.keep(ids.select("profile", profile_id=ids.was.fill_null(ids.own)))
     if taken.height:
-        ids = _renamed(engine, ids, taken)
+        ids = _renamed(engine, ids, used, taken)
     return ids, lost
 
 
@@ -95,27 +101,32 @@ def share_out(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return kept, lost
 
 
-def _renamed(engine: Engine, ids: ir.Table, taken: pl.DataFrame) -> ir.Table:
-    """New profiles whose own name is in use by a profile that inherited it are called otherwise."""
+def _renamed(engine: Engine, ids: ir.Table, others: ir.Table, taken: pl.DataFrame) -> ir.Table:
+    """New profiles (`taken`: profile, own) whose own name a profile has inherited are called otherwise:
+    by the digest of the name, and so on until nobody is called like that.
+    """
     import ibis
 
-    used = engine.polars(ids.select("profile_id"))["profile_id"]
-    names = {profile: _other_name(own, set(used)) for profile, own in taken.iter_rows()}
-    other = engine.frame(
-        pl.DataFrame({"profile": names.keys(), "other": names.values()}, {"profile": pl.Int64, "other": pl.String})
-    )
-    joined = ids.left_join(other, "profile")
+    used = ids.select("profile_id").union(others.select("profile_id"))
+    names, clash = taken.select("profile", other="own"), taken.select("profile", other="own")
+    while clash.height:
+        digests = [hashlib.sha256(name.encode()).hexdigest()[:LENGTH] for name in clash["other"]]
+        again = clash.select("profile", other="p_" + pl.Series(digests, dtype=pl.String))
+        names = pl.concat([names.join(again, on="profile", how="anti"), again])
+        clash = engine.polars(engine.frame(again).semi_join(used, [("other", "profile_id")]))
+    joined = ids.left_join(engine.frame(names), "profile")
     return engine.keep(joined.select("profile", profile_id=ibis.coalesce(joined.other, joined.profile_id)))
 
 
-def _other_name(own: str, used: set[str]) -> str:
-    name = own
-    while name in used:
-        name = "p_" + hashlib.sha256(name.encode()).hexdigest()[:LENGTH]
-    return name
-
-
-def profile_merges(engine: Engine, ids: ir.Table, lost: ir.Table, merges: ir.Table | None, now: datetime) -> ir.Table:
+def profile_merges(
+    engine: Engine,
+    ids: ir.Table,
+    lost: ir.Table,
+    merges: ir.Table | None,
+    now: datetime,
+    *,
+    elsewhere: ir.Table | None = None,
+) -> ir.Table:
     """All merges so far, each old id leading to a living one in one step; an id that lives again is no longer merged.
 
     `merges`: tables.PROFILE_MERGES as it was. An old id whose profile has gone altogether keeps its row.
@@ -130,6 +141,8 @@ def profile_merges(engine: Engine, ids: ir.Table, lost: ir.Table, merges: ir.Tab
     if merges is None:
         return fresh
     living = ids.select("profile_id")
+    if elsewhere is not None:
+        living = living.union(elsewhere)
     old = merges.anti_join(living, [("from_profile_id", "profile_id")]).anti_join(fresh, "from_profile_id")
     moved = fresh.select(old_target="from_profile_id", target="profile_id")
     old = old.left_join(moved, [("profile_id", "old_target")])

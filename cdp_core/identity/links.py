@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cdp_core.identity.constraints import Constraints
 from cdp_core.identity.identifiers import Known, Seen
 from cdp_core.identity.overrides import ALWAYS, MATCH, Override
 from cdp_core.tables import IDENTITY_LINKS
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 SOURCE = "overrides"
 _KEY = ["left", "right", "source", "rule"]
+PAIR = ["left_type", "left_value", "right_type", "right_value"]
+LINK = list(IDENTITY_LINKS.columns)
 
 
 def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
@@ -46,20 +47,21 @@ def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
     )
 
 
-def as_identity_links(
-    engine: Engine, links: ir.Table, known: Known, told: Constraints, overrides: Sequence[Override]
-) -> ir.Table:
+def named_links(links: ir.Table, known: Known) -> ir.Table:
+    """The same in the shape of tables.IDENTITY_LINKS."""
+    left = known.nodes.select(left="node", left_type="type", left_value="value")
+    right = known.nodes.select(right="node", right_type="type", right_value="value")
+    return links.join(left, "left").join(right, "right").select(LINK)
+
+
+def as_identity_links(engine: Engine, links: ir.Table, known: Known, overrides: Sequence[Override]) -> ir.Table:
     """The evidence in the shape of tables.IDENTITY_LINKS, with what people have joined as the source `overrides`, and
     what matching has as `matching`.
     """
-    left = known.nodes.select(left="node", left_type="type", left_value="value")
-    right = known.nodes.select(right="node", right_type="type", right_value="value")
-    named = links.join(left, "left").join(right, "right")
-    columns = ("left_type", "left_value", "right_type", "right_value", "source", "rule")
-    shown = named.select(*columns, "first_seen", "last_seen", "events")
-    if told.joined.is_empty() and told.matched.is_empty():
-        return engine.keep(shown)
+    shown = named_links(links, known)
     names = {ALWAYS: SOURCE, MATCH: "matching"}
     said = [(*o.left, *o.right, names[o.action], o.action, o.at, o.at, 1) for o in overrides if o.action in names]
+    if not said:
+        return engine.keep(shown)
     decided = pl.DataFrame(said, schema=IDENTITY_LINKS.polars_schema(), orient="row")
     return engine.keep(shown.union(engine.frame(decided)))

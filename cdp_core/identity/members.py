@@ -93,9 +93,8 @@ def _broken_components(
     named = found.join(known.nodes.select("node", "type"), "node")
     uncounted = told.uncounted(known.frame)
     counted = named.filter(~named.node.isin(sorted(uncounted))) if uncounted else named
-    most = min(spec.max_mappings, spec.max_merges + 1, spec.hold.size or spec.max_mappings)
     sizes = named.group_by("component").agg(size=named.count())
-    parts = [sizes.filter(sizes.size > most).select("component"), _over_limit(engine, known, counted, spec)]
+    parts = [sizes.filter(sizes.size > spec.safe_size()).select("component"), _over_limit(engine, known, counted, spec)]
     if first is not None:
         parts.append(_over_window(counted.join(first, "node"), known, spec))
     if told.apart.height:

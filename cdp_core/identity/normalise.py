@@ -44,15 +44,15 @@ def normalise(texts: pl.Series, kind: str, region: str) -> pl.Series:
     return texts.set(texts.str.contains(r"^[\[{]").fill_null(False), None)
 
 
-def normalise_values(values: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
-    """What each distinct (type, raw) of an event means.
+def normalise_values(values: pl.DataFrame, spec: IdentitySpec, *, met: pl.DataFrame | None = None) -> pl.DataFrame:
+    """What each distinct (type, raw) of an event means. `met`: identifiers (type, value) of other events.
 
     Adds `as_type` (a previous_id becomes what other events call the same value), `value` (null: no identifier), `shown`
     (the trimmed text) and `problem` (blocked, invalid or null). Types that `spec` does not know and blank values are
     left out.
     """
     trimmed = values.with_columns(shown=pl.col("raw").str.replace_all("\x00", "", literal=True).str.strip_chars())
-    typed = trimmed.filter(pl.col("shown") != "").with_columns(as_type=_real_type(spec))
+    typed = trimmed.filter(pl.col("shown") != "").with_columns(as_type=_real_type(trimmed, spec, met))
     parts = [
         _of_type(part, str(type_), spec)
         for (type_,), part in typed.group_by("as_type", maintain_order=True)
@@ -62,9 +62,11 @@ def normalise_values(values: pl.DataFrame, spec: IdentitySpec) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
-def _real_type(spec: IdentitySpec) -> pl.Expr:
+def _real_type(values: pl.DataFrame, spec: IdentitySpec, met: pl.DataFrame | None) -> pl.Expr:
     """The previous_id of an alias is what the person was called before: mostly an anonymous_id, at times a user_id."""
-    users, devices = (pl.col("shown").filter(pl.col("type") == t) for t in ("user_id", "anonymous_id"))
+    said = values.select("type", value="shown")
+    said = said if met is None else pl.concat([said, met.select("type", "value")])
+    users, devices = (said.filter(pl.col("type") == t)["value"] for t in ("user_id", "anonymous_id"))
     is_user = pl.col("shown").is_in(users.implode()) & ~pl.col("shown").is_in(devices.implode())
     if spec.rules("anonymous_id") is None:
         is_user = pl.lit(True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,40 @@ def resolve(
     """
     started = time.perf_counter()
     seen = see(engine, events, spec)
+    found = settled(engine, seen, spec, previous=previous, merges=merges, now=now, overrides=overrides)
+    return replace(found, stats=replace(found.stats, seconds=time.perf_counter() - started))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """What is known of the profiles that are not looked at: their ids (profile_id), and identifiers that are set aside
+    for what their events say too (type, value).
+    """
+
+    ids: ir.Table
+    aside: pl.DataFrame
+
+
+def settled(
+    engine: Engine,
+    seen: Seen,
+    spec: IdentitySpec,
+    *,
+    previous: ir.Table | None,
+    merges: ir.Table | None,
+    now: datetime,
+    overrides: Sequence[Override] = (),
+    rest: Rest | None = None,
+) -> Resolution:
+    """The same from identifiers that have been read. With `rest` these are all events of some profiles and of what
+    hangs together with them; identifiers set aside before are then not listed among the conflicts again.
+    """
+    started = time.perf_counter()
     known = know(engine, seen, spec)
     told = constraints(overrides, known.frame)
     shared = shared_identifiers(engine, known, spec)
+    if rest is not None:
+        shared, before = _with_aside(shared, known, rest.aside)
     links = evidence(engine, seen, known)
     joining, edges = known, links
     if shared.height:
@@ -88,15 +119,25 @@ def resolve(
         told = told.keeping_apart(weak_bridges(engine, found, edges, spec.hold.bridge))
     members = assign(engine, seen, joining, found, spec, told)
     identifiers = _identifiers(engine, seen, joining, members, told)
-    ids, lost = profile_ids(engine, identifiers, previous)
+    elsewhere = rest.ids if rest else None
+    ids, lost = profile_ids(engine, identifiers, previous, elsewhere=elsewhere)
+    if rest is not None:
+        shared = shared.filter(~pl.col("node").is_in(before.implode()))
     return Resolution(
-        identity_links=as_identity_links(engine, links, known, told, overrides),
+        identity_links=as_identity_links(engine, links, known, overrides),
         user_identifiers=_user_identifiers(engine, identifiers, ids),
         event_profiles=_event_profiles(engine, seen, members, ids),
-        profile_merges=profile_merges(engine, ids, lost, merges, now),
+        profile_merges=profile_merges(engine, ids, lost, merges, now, elsewhere=elsewhere),
         identity_conflicts=conflicts(engine, seen, known, members.demoted, ids, shared, spec),
         stats=_stats(engine, identifiers, ids, members, started),
     )
+
+
+def _with_aside(shared: pl.DataFrame, known: Known, aside: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Those set aside before are set aside whatever is counted here; their nodes too."""
+    before = known.frame.join(aside, on=["type", "value"], how="semi")["node"]
+    more = pl.DataFrame({"node": before.filter(~before.is_in(shared["node"].implode()))})
+    return pl.concat([shared, more.with_columns(user_ids=pl.lit(0, pl.Int64))]).sort("node"), before
 
 
 def _components(engine: Engine, known: Known, links: ir.Table, told: Constraints) -> ir.Table:

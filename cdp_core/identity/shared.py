@@ -61,8 +61,8 @@ def _without_legs(nodes: ir.Table, shared: ir.Table) -> ir.Table:
     return marked.select("node", "type", "value", parent=parent)
 
 
-def shared_rows(engine: Engine, seen: Seen, known: Known, shared: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """What to list about them: type, value, at, source (null: several), user_ids, events, detail."""
+def shared_rows(engine: Engine, seen: Seen, known: Known, shared: pl.DataFrame) -> pl.DataFrame:
+    """What to list about them: type, value, at, source (null: several), user_ids, events."""
     said = known.members.join(engine.frame(shared), "node").join(seen.uses, "tuple")
     said = said.group_by(["node", "user_ids"]).agg(
         at=said.first_seen.min(),
@@ -72,5 +72,4 @@ def shared_rows(engine: Engine, seen: Seen, known: Known, shared: pl.DataFrame, 
     )
     rows = engine.polars(said).join(known.frame.select("node", "type", "value"), on="node")
     one = pl.when(pl.col("first_source") == pl.col("last_source")).then("first_source")
-    detail = pl.format("seen with {} user_ids, limit {}; in {} events", "user_ids", pl.lit(limit), "events")
-    return rows.with_columns(source=one, detail=detail).sort("type", "value")
+    return rows.with_columns(source=one).sort("type", "value")

@@ -152,6 +152,10 @@ class IdentitySpec(BaseModel):
         """Over which time that limit counts."""
         return (self.rules(type_) or IdentifierSpec()).window
 
+    def safe_size(self) -> int:
+        """How many identifiers can hang together without any rule on size or merges being broken, in whatever order."""
+        return min(self.max_mappings, self.max_merges + 1, self.hold.size or self.max_mappings)
+
     def blocked_for(self, type_: str) -> tuple[str, ...]:
         rules = self.rules(type_)
         return (*self.blocked, *(rules.blocked if rules else ()))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cdp_core.config import Config
     from cdp_core.engine import Engine, Staging
+    from cdp_core.identity.incremental import Change
     from cdp_core.identity.overrides import Override
     from cdp_core.quality.suites import Suite
     from cdp_core.quality.validator import Validator
@@ -25,20 +26,23 @@ if TYPE_CHECKING:
 DERIVED = ("identity", "profiles", "audiences")
 _CLOCK_KEYS = ("window", "between", "days_since", "within_last", "not_within_last", "within_next")
 _CLOCK_SQL = ("now(", "current_date", "current_timestamp", "today(")
-_CODE = "1"
+_CODE = "2"
 """Raised when a stage's meaning changes, so that a new version recomputes what an old one published."""
 
 
 @dataclass
 class Derived:
-    """Tables that are ready to publish; `appended` ones are added to, the others replaced. `decisions` about identity
-    are those in force.
+    """Tables that are ready to publish; `appended` ones are added to, the others replaced, those in `changed` only by
+    the rows that differ. `decisions` about identity are those in force; `rules` is a fingerprint of what identity
+    depends on beside events, None: everything is looked at.
     """
 
     replaced: dict[str, ir.Table] = field(default_factory=dict)
+    changed: dict[str, Change] = field(default_factory=dict)
     appended: dict[str, ir.Table] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     decisions: Sequence[Override] = ()
+    rules: str | None = None
 
     def all(self) -> dict[str, ir.Table]:
         return {**self.replaced, **self.appended}
@@ -48,13 +52,18 @@ def fingerprints(engine: Engine, config: Config, now: datetime, decisions: Seque
     """What every derived stage depends on: its definitions, the events, the clock, and the stage before it."""
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
-    told = [decision.to_dict() for decision in decisions]
-    # Matching reads golden records, so that identity then depends on traits too.
-    read = [dict(config.traits), list(config.sources)] if config.identity.matching else []
-    identity = _hash(_CODE, config.identity, config.region, events, told, read)
+    identity = _hash(rules_fingerprint(config, decisions), events)
     profiles = _hash(identity, dict(config.traits), list(config.sources), _clock(config.traits, now))
     audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
+
+
+def rules_fingerprint(config: Config, decisions: Sequence[Override]) -> str:
+    """What identity depends on beside events."""
+    told = [decision.to_dict() for decision in decisions]
+    # Matching reads golden records, so that identity then depends on traits too.
+    read = [dict(config.traits), list(config.sources)] if config.identity.matching else []
+    return _hash(_CODE, config.identity, config.region, told, read)
 
 
 def _clock(definitions: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -85,9 +94,13 @@ def derive(
     progress: Progress,
     decisions: Sequence[Override] = (),
     full: bool = False,
+    whole: bool = False,
 ) -> Derived:
-    """Compute what is stale, in order, without publishing anything; `full` forgets what matching has learned."""
-    made = Derived(stages=dict(stale), decisions=decisions)
+    """Compute what is stale, in order, without publishing anything; `whole` looks at all events whatever is published,
+    `full` also forgets what matching has learned.
+    """
+    rules = None if full or whole else rules_fingerprint(config, decisions)
+    made = Derived(stages=dict(stale), decisions=decisions, rules=rules)
     steps: dict[str, Callable[..., tuple[int, int]]] = {
         "identity": _identity,
         "profiles": _profiles,
@@ -113,8 +126,18 @@ def _current(engine: Engine, made: Derived, name: str) -> ir.Table:
 
 def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:
     from cdp_core.identity.resolve import resolve
+    from cdp_core.runs import new_events
 
     events = engine.table("events")
+    counted = _count(engine, events)
+    rules = rules_fingerprint(config, made.decisions)
+    made.stages[new_events.STAGE] = new_events.rules_state(rules, counted)
+    update = new_events.update_identity(engine, config, rules, made.decisions, now) if made.rules == rules else None
+    if update:
+        made.changed = update.changes
+        made.replaced.update({name: c.applied(engine.table(name)) for name, c in update.changes.items()})
+        made.replaced.update(profile_merges=update.profile_merges, identity_conflicts=update.identity_conflicts)
+        return counted, _count(engine, made.replaced["user_identifiers"])
     found = resolve(
         engine,
         events,
@@ -124,9 +147,9 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
         now=now,
         overrides=made.decisions,
     )
-    for name in ("identity_links", "user_identifiers", "event_profiles", "profile_merges", "identity_conflicts"):
+    for name in new_events.IDENTITY_TABLES:
         made.replaced[name] = getattr(found, name)
-    return _count(engine, events), _count(engine, found.user_identifiers)
+    return counted, _count(engine, found.user_identifiers)
 
 
 def _matching(engine: Engine, config: Config, made: Derived, run: Run, now: datetime, *, full: bool) -> None:
@@ -149,6 +172,8 @@ def _matching(engine: Engine, config: Config, made: Derived, run: Run, now: date
 def _profiles(engine: Engine, config: Config, made: Derived, run: Run, now: datetime) -> tuple[int, int]:
     from cdp_core.profiles.build import build_profiles
 
+    for name in made.changed:
+        made.replaced[name] = engine.keep(made.replaced[name])
     links = _current(engine, made, "event_profiles")
     named: dict[str, ir.Table] = {
         name: made.replaced[name] for name in ("event_profiles", "user_identifiers") if name in made.replaced
@@ -234,9 +259,13 @@ def publish_derived(engine: Engine, made: Derived, verdict: Any, run: Run, *, no
     )
     with engine.transaction():
         for name, rows in made.replaced.items():
-            engine.replace(name, rows)
+            if name not in made.changed:
+                engine.replace(name, rows)
         for name, rows in made.appended.items():
             engine.append(name, rows)
+        # Last, since what is replaced may be said in terms of what is published.
+        for name, change in made.changed.items():
+            engine.amend(name, change.gone, change.rows, tuple(change.key))
         append_results(engine, verdict)
         engine.upsert("stage_state", engine.frame(state), ("stage",))
 

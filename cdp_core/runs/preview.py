@@ -45,7 +45,9 @@ def preview_identity(
 ) -> IdentityDiff:
     """Compare what is published with what `config` and `decisions` would give on the same events."""
     run = Run(kind="preview")
-    made = derive(engine, config, dict.fromkeys(DERIVED, ""), run, now=now, progress=progress, decisions=decisions)
+    made = derive(
+        engine, config, dict.fromkeys(DERIVED, ""), run, now=now, progress=progress, decisions=decisions, whole=True
+    )
     published = {name: engine.table(name) for name in ("user_identifiers", "audience_members")}
     try:
         return compared(engine, published, made.replaced, made.replaced["profile_merges"])

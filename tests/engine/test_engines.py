@@ -70,6 +70,16 @@ def test_upsert_replaces_by_key_and_adds(engine: Engine) -> None:
     assert rows.rows() == [("a", "1", None), ("a", "2", "page"), ("b", "1", None), ("c", "9", "track")]
 
 
+def test_amend_takes_out_by_key_and_adds(engine: Engine) -> None:
+    engine.append("events", engine.frame(EVENTS))
+    gone = engine.frame(pl.DataFrame({"source": ["a", "c"], "message_id": ["2", "9"]}))
+    more = pl.DataFrame({"source": ["c"], "message_id": ["7"], "type": ["track"]})
+    engine.amend("events", gone, engine.frame(more), ("source", "message_id"))
+    events = engine.table("events")
+    rows = engine.polars(events.select("source", "message_id", "type").order_by(["source", "message_id"]))
+    assert rows.rows() == [("a", "1", None), ("b", "1", None), ("c", "7", "track")]
+
+
 def test_a_failed_transaction_publishes_nothing(engine: Engine) -> None:
     engine.replace("profiles", engine.frame(pl.DataFrame({"profile_id": ["x"], "spent": [1.5]})))
     before = engine.snapshot()

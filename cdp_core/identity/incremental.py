@@ -1,0 +1,177 @@
+"""Identity after new events: what they touch is resolved again, everything else stays as it is.
+
+What a resolution says of a component (identifiers that hang together by events and decisions) depends on the events of
+that component alone. So it is enough to look again at all events of the components that new events change, and to count
+the others on; the result equals that of looking at everything. What would not (see `update`) is left to `resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cdp_core.identity.affected import Affected, affected
+from cdp_core.identity.batch import ID, Batch, Published, read_batch
+from cdp_core.identity.identifiers import KEY, know, see
+from cdp_core.identity.links import PAIR, evidence, named_links
+from cdp_core.identity.onwards import Unclear, conflicts_onwards, identifiers_onwards, links_onwards
+from cdp_core.identity.overrides import Override
+from cdp_core.identity.resolve import Resolution, Rest, settled
+from cdp_core.identity.spec import IdentitySpec
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cdp_core.engine import Engine
+
+_FACT = [*PAIR, "source", "rule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Rows of a table that go, by their key, and rows that come."""
+
+    key: list[str]
+    gone: ir.Table
+    rows: ir.Table
+
+    def applied(self, table: ir.Table) -> ir.Table:
+        """The whole table afterwards."""
+        return table.anti_join(self.gone, self.key).union(self.rows.select(table.columns))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """`changes` of identity_links, user_identifiers and event_profiles; the other two tables whole. `profiles` is how
+    many published profiles were resolved again.
+    """
+
+    changes: dict[str, Change]
+    profile_merges: ir.Table
+    identity_conflicts: ir.Table
+    profiles: int
+
+
+def update(
+    engine: Engine,
+    events: ir.Table,
+    fresh: ir.Table,
+    spec: IdentitySpec,
+    published: Published,
+    *,
+    now: datetime,
+    overrides: Sequence[Override] = (),
+) -> Update | None:
+    """What `fresh`, the new ones of `events`, change about what is published.
+
+    `published` must be what the same `spec` and `overrides` gave on the other events. None where that cannot be told
+    from the new events and the profiles they touch: with holds on bridges, with another identifier than user_id first
+    while shared ones are learned, and when an identifier appears that an older alias meant, or a row is corrected that
+    bears a value to be ignored or set aside.
+    """
+    first = next(iter(spec.identifiers))
+    if spec.hold.bridge or (spec.shared is not None and spec.rules("user_id") and first != "user_id"):
+        return None
+    batch = read_batch(engine, events, fresh, spec, published, overrides)
+    if batch is None:
+        return None
+    try:
+        return _Work(engine, events, spec, published, batch, overrides, now).update()
+    except Unclear:
+        return None
+
+
+@dataclass
+class _Work:
+    engine: Engine
+    events: ir.Table
+    spec: IdentitySpec
+    published: Published
+    batch: Batch
+    overrides: Sequence[Override]
+    now: datetime
+
+    def update(self) -> Update:
+        engine, batch, published = self.engine, self.batch, self.published
+        uses = engine.polars(batch.seen.uses)
+        first = uses.group_by("tuple").agg(at=pl.col("first_seen").min())
+        lost = self._lost_facts()
+        dropped = pl.Series("profile_id", [], dtype=pl.String)
+        if batch.dropped is not None:
+            dropped = engine.polars(published.event_profiles.semi_join(batch.dropped, KEY))["profile_id"].unique()
+        found = affected(batch, first, dropped, self.spec, self.overrides)
+        again, before = self._again(found)
+        counted = identifiers_onwards(batch, found.settled, uses)
+        links = links_onwards(batch.links, batch.known_links, lost, engine.polars(again.identity_links))
+        conflicts = conflicts_onwards(
+            engine, batch, published, self.spec, found.profiles, engine.polars(again.identity_conflicts)
+        )
+        moved = self._moved(found, again, before)
+        inside = published.user_identifiers.semi_join(engine.frame(found.profiles.to_frame()), "profile_id").select(ID)
+        rows = engine.frame(counted)
+        return Update(
+            changes={
+                "identity_links": Change(
+                    key=_FACT, gone=engine.frame(pl.concat([links.select(_FACT), lost])), rows=engine.frame(links)
+                ),
+                "user_identifiers": Change(
+                    key=ID,
+                    gone=engine.keep(inside.union(rows.select(ID))),
+                    rows=engine.keep(rows.union(again.user_identifiers.select(rows.columns))),
+                ),
+                "event_profiles": moved,
+            },
+            profile_merges=again.profile_merges,
+            identity_conflicts=engine.frame(conflicts),
+            profiles=len(found.profiles),
+        )
+
+    def _lost_facts(self) -> pl.DataFrame:
+        """Keys of the links that events stated which no longer count."""
+        engine, batch = self.engine, self.batch
+        none = batch.links.select(_FACT).clear()
+        if batch.dropped is None:
+            return none
+        seen = see(engine, self.events.semi_join(batch.dropped, KEY), self.spec, all_count=True)
+        known = know(engine, seen, self.spec)
+        if known.values["problem"].is_not_null().any() or known.frame.join(batch.aside, on=ID, how="semi").height:
+            raise Unclear
+        return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(_FACT)])
+
+    def _again(self, found: Affected) -> tuple[Resolution, ir.Table]:
+        """The affected profiles resolved from all their events, and what was published about these events."""
+        engine, batch, published = self.engine, self.batch, self.published
+        ids = engine.frame(found.profiles.to_frame())
+        before = published.event_profiles.semi_join(ids, "profile_id")
+        if batch.dropped is not None:
+            before = before.anti_join(batch.dropped, KEY)
+        before = engine.keep(before)
+        moving = batch.seen.events.anti_join(engine.frame(found.settled), "tuple")
+        keys = engine.keep(before.select(KEY).union(moving.select(KEY)))
+        identifiers = published.user_identifiers
+        again = settled(
+            engine,
+            see(engine, self.events.semi_join(keys, KEY), self.spec, all_count=True),
+            self.spec,
+            previous=engine.keep(identifiers.semi_join(ids, "profile_id")),
+            merges=published.profile_merges,
+            now=self.now,
+            overrides=self.overrides,
+            rest=Rest(ids=identifiers.anti_join(ids, "profile_id").select("profile_id").distinct(), aside=batch.aside),
+        )
+        return again, before
+
+    def _moved(self, found: Affected, again: Resolution, before: ir.Table) -> Change:
+        """New events, and old ones that now belong to another profile."""
+        engine, batch = self.engine, self.batch
+        own = batch.seen.events.join(engine.frame(found.settled), "tuple").select(*KEY, "profile_id")
+        columns = [*KEY, "profile_id"]
+        rows = engine.keep(own.union(again.event_profiles.select(columns).anti_join(before.select(columns), columns)))
+        gone = rows.select(KEY)
+        return Change(
+            key=KEY, gone=gone if batch.dropped is None else engine.keep(gone.union(batch.dropped)), rows=rows
+        )
