@@ -10,7 +10,7 @@ DIALECT = "duckdb"
 
 
 def rename_tables(query: str, names: Mapping[str, str], *, write: str = DIALECT) -> str:
-    """The query with table names replaced and in the dialect `write`.
+    """The query with table names replaced, in whatever case they are written, and in the dialect `write`.
 
     Raises SpecError for anything but one SELECT.
 
@@ -27,10 +27,12 @@ def rename_tables(query: str, names: Mapping[str, str], *, write: str = DIALECT)
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise SpecError("only one SELECT is allowed", hint="remove other statements")
     tree = statements[0]
-    local = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
+    local = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
+    known = {name.lower(): target for name, target in names.items()}
     for table in tree.find_all(exp.Table):
-        if table.name in names and not table.db and table.name not in local:
-            target = exp.to_table(names[table.name], dialect=DIALECT)
+        called = table.name.lower()
+        if called in known and table.db in ("", "main") and called not in local:
+            target = exp.to_table(known[called], dialect=DIALECT)
             alias = table.alias or table.name
             target.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
             table.replace(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,28 @@ REASON = "its identifiers now belong to this profile"
 _PAIR_ORDER = ["overlap", "was_first_seen", "was", "first_seen", "profile"]
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Ids that are in use by profiles other than those looked at: in `published` (tables.USER_IDENTIFIERS) and not in
+    `looked_at` (column profile_id).
+    """
+
+    published: ir.Table
+    looked_at: ir.Table
+
+    def among(self, engine: Engine, ids: ir.Table) -> ir.Table:
+        """Those of `ids` (column profile_id); only what is asked for is gathered, since there may be millions."""
+        asked = engine.keep(ids.select("profile_id").distinct().anti_join(self.looked_at, "profile_id"))
+        return engine.keep(self.published.select("profile_id").semi_join(asked, "profile_id").distinct())
+
+
 def profile_ids(
-    engine: Engine, identifiers: ir.Table, previous: ir.Table | None, *, elsewhere: ir.Table | None = None
+    engine: Engine, identifiers: ir.Table, previous: ir.Table | None, *, elsewhere: Elsewhere | None = None
 ) -> tuple[ir.Table, ir.Table]:
     """Ids for profiles by number, and the ids that are given up.
 
     `identifiers`: node, type, value, profile (a number), first_seen. `previous`: tables.USER_IDENTIFIERS as it was.
-    `elsewhere`: ids (profile_id) of profiles that are not looked at and stay.
+    `elsewhere`: of profiles that are not looked at and stay, the ids.
     Gives (profile, profile_id) and (from_profile_id, profile): where most identifiers of a lost id are now.
 
     A profile keeps the id it shares most identifiers with, each id going to one profile; ties go to the id seen first,
@@ -39,11 +55,11 @@ def profile_ids(
     fresh = ids.filter(ids.was.isnull())
     used = kept.select(profile_id="was")
     if elsewhere is not None:
-        used = used.union(elsewhere)
+        used = used.union(elsewhere.among(engine, fresh.select(profile_id="own")))
     taken = engine.polars(fresh.semi_join(used, [("own", "profile_id")]).select("profile", "own"))
     ids = engine.keep(ids.select("profile", profile_id=ids.was.fill_null(ids.own)))
     if taken.height:
-        ids = _renamed(engine, ids, used, taken)
+        ids = _renamed(engine, ids, taken, elsewhere)
     return ids, lost
 
 
@@ -101,19 +117,21 @@ def share_out(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return kept, lost
 
 
-def _renamed(engine: Engine, ids: ir.Table, others: ir.Table, taken: pl.DataFrame) -> ir.Table:
+def _renamed(engine: Engine, ids: ir.Table, taken: pl.DataFrame, elsewhere: Elsewhere | None) -> ir.Table:
     """New profiles (`taken`: profile, own) whose own name a profile has inherited are called otherwise:
     by the digest of the name, and so on until nobody is called like that.
     """
     import ibis
 
-    used = ids.select("profile_id").union(others.select("profile_id"))
+    used = ids.select("profile_id")
     names, clash = taken.select("profile", other="own"), taken.select("profile", other="own")
     while clash.height:
         digests = [hashlib.sha256(name.encode()).hexdigest()[:LENGTH] for name in clash["other"]]
         again = clash.select("profile", other="p_" + pl.Series(digests, dtype=pl.String))
         names = pl.concat([names.join(again, on="profile", how="anti"), again])
-        clash = engine.polars(engine.frame(again).semi_join(used, [("other", "profile_id")]))
+        called = engine.frame(again.select("profile", profile_id="other"))
+        there = used if elsewhere is None else used.union(elsewhere.among(engine, called))
+        clash = engine.polars(called.semi_join(there, "profile_id")).rename({"profile_id": "other"})
     joined = ids.left_join(engine.frame(names), "profile")
     return engine.keep(joined.select("profile", profile_id=ibis.coalesce(joined.other, joined.profile_id)))
 
@@ -125,7 +143,7 @@ def profile_merges(
     merges: ir.Table | None,
     now: datetime,
     *,
-    elsewhere: ir.Table | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> ir.Table:
     """All merges so far, each old id leading to a living one in one step; an id that lives again is no longer merged.
 
@@ -142,7 +160,7 @@ def profile_merges(
         return fresh
     living = ids.select("profile_id")
     if elsewhere is not None:
-        living = living.union(elsewhere)
+        living = living.union(elsewhere.among(engine, merges.select(profile_id="from_profile_id")))
     old = merges.anti_join(living, [("from_profile_id", "profile_id")]).anti_join(fresh, "from_profile_id")
     moved = fresh.select(old_target="from_profile_id", target="profile_id")
     old = old.left_join(moved, [("profile_id", "old_target")])

@@ -17,6 +17,7 @@ import polars as pl
 from cdp_core.identity.affected import Affected, affected
 from cdp_core.identity.batch import ID, Batch, Published, read_batch
 from cdp_core.identity.identifiers import KEY, know, see
+from cdp_core.identity.ids import Elsewhere
 from cdp_core.identity.links import PAIR, evidence, named_links
 from cdp_core.identity.onwards import Unclear, conflicts_onwards, identifiers_onwards, links_onwards
 from cdp_core.identity.overrides import Override
@@ -104,14 +105,15 @@ class _Work:
         if batch.dropped is not None:
             dropped = engine.polars(published.event_profiles.semi_join(batch.dropped, KEY))["profile_id"].unique()
         found = affected(batch, first, dropped, self.spec, self.overrides)
-        again, before = self._again(found)
+        ids = engine.frame(found.profiles.to_frame())
+        inside = engine.keep(published.user_identifiers.semi_join(ids, "profile_id"))
+        again, before = self._again(found, ids, inside)
         counted = identifiers_onwards(batch, found.settled, uses)
         links = links_onwards(batch.links, batch.known_links, lost, engine.polars(again.identity_links))
         conflicts = conflicts_onwards(
             engine, batch, published, self.spec, found.profiles, engine.polars(again.identity_conflicts)
         )
         moved = self._moved(found, again, before)
-        inside = published.user_identifiers.semi_join(engine.frame(found.profiles.to_frame()), "profile_id").select(ID)
         rows = engine.frame(counted)
         return Update(
             changes={
@@ -120,7 +122,7 @@ class _Work:
                 ),
                 "user_identifiers": Change(
                     key=ID,
-                    gone=engine.keep(inside.union(rows.select(ID))),
+                    gone=engine.keep(inside.select(ID).union(rows.select(ID))),
                     rows=engine.keep(rows.union(again.user_identifiers.select(rows.columns))),
                 ),
                 "event_profiles": moved,
@@ -142,26 +144,26 @@ class _Work:
             raise Unclear
         return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(_FACT)])
 
-    def _again(self, found: Affected) -> tuple[Resolution, ir.Table]:
-        """The affected profiles resolved from all their events, and what was published about these events."""
+    def _again(self, found: Affected, ids: ir.Table, inside: ir.Table) -> tuple[Resolution, ir.Table]:
+        """The affected profiles (`ids`, their identifiers `inside`) resolved from all their events, and what was
+        published about these events.
+        """
         engine, batch, published = self.engine, self.batch, self.published
-        ids = engine.frame(found.profiles.to_frame())
         before = published.event_profiles.semi_join(ids, "profile_id")
         if batch.dropped is not None:
             before = before.anti_join(batch.dropped, KEY)
         before = engine.keep(before)
         moving = batch.seen.events.anti_join(engine.frame(found.settled), "tuple")
         keys = engine.keep(before.select(KEY).union(moving.select(KEY)))
-        identifiers = published.user_identifiers
         again = settled(
             engine,
             see(engine, self.events.semi_join(keys, KEY), self.spec, all_count=True),
             self.spec,
-            previous=engine.keep(identifiers.semi_join(ids, "profile_id")),
+            previous=inside,
             merges=published.profile_merges,
             now=self.now,
             overrides=self.overrides,
-            rest=Rest(ids=identifiers.anti_join(ids, "profile_id").select("profile_id").distinct(), aside=batch.aside),
+            rest=Rest(ids=Elsewhere(published.user_identifiers, ids), aside=batch.aside),
         )
         return again, before
 

@@ -15,7 +15,7 @@ from cdp_core.identity.components import components
 from cdp_core.identity.conflicts import conflicts
 from cdp_core.identity.constraints import Constraints, constraints
 from cdp_core.identity.identifiers import Known, Seen, know, see
-from cdp_core.identity.ids import profile_ids, profile_merges
+from cdp_core.identity.ids import Elsewhere, profile_ids, profile_merges
 from cdp_core.identity.links import as_identity_links, evidence
 from cdp_core.identity.members import Members, assign
 from cdp_core.identity.overrides import Override
@@ -79,11 +79,11 @@ def resolve(
 
 @dataclass(frozen=True, kw_only=True)
 class Rest:
-    """What is known of the profiles that are not looked at: their ids (profile_id), and identifiers that are set aside
-    for what their events say too (type, value).
+    """What is known of the profiles that are not looked at: their ids, and identifiers that are set aside for what
+    their events say too (type, value).
     """
 
-    ids: ir.Table
+    ids: Elsewhere
     aside: pl.DataFrame
 
 
