@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cdp_core.identity.explain import Explanation
+    from cdp_core.identity.link_evidence import LinkEvidence
     from cdp_core.identity.overrides import Override
     from cdp_core.identity.spec import IdentitySpec
     from cdp_core.runs.preview import IdentityDiff
@@ -38,6 +39,14 @@ class Identity:
 
         workspace = self._workspace
         return explain(workspace.engine, workspace.config.identity, self.parse(left), self.parse(right))
+
+    def evidence(self, left: str, right: str, *, examples: int = 5) -> LinkEvidence:
+        """What stands behind one link, with some of the events that say so. Raises UsageError when there is no link."""
+        from cdp_core.identity.link_evidence import link_evidence
+
+        workspace = self._workspace
+        ends = self.parse(left), self.parse(right)
+        return link_evidence(workspace.engine, workspace.config.identity, *ends, examples=examples)
 
     def history(self, identifier: str) -> list[dict[str, Any]]:
         """Every merge and demotion of a profile, in time; see `profile_history`."""
