@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.rules import Rules
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,6 +90,11 @@ class Identity:
 
         made = read_decisions(self._workspace.root)
         return made if history else in_force(made)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules as they stand in cdp.yaml, to be read, saved and restored."""
+        return Rules(self._workspace)
 
     def preview(
         self, rules: Path | str | IdentitySpec | None = None, *, decisions: Sequence[Override] | None = None

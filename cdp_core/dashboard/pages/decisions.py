@@ -48,7 +48,7 @@ def why(ws: cdp.Workspace) -> None:
             key="why_held",
             alt="What rules and people kept from joining",
             column_config={
-                "identifier": "Identifier",
+                "identifier": st.column_config.TextColumn("Identifier", width=230),
                 "what": "What was done",
                 "rule": "Rule",
                 "detail": st.column_config.TextColumn("Why", width="large"),
@@ -56,14 +56,20 @@ def why(ws: cdp.Workspace) -> None:
                 "at": st.column_config.DatetimeColumn("At (UTC)", format=_TIME),
             },
         )
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         for profile in dict.fromkeys([found["left_profile_id"], found["right_profile_id"]]):
             if profile:
                 links.link("customers", f"Open {profile[:8]}…", icon=":material/person:", profile=profile)
         if found["connected"]:
-            parts.decide("Never link…", "never", lambda reason: ws.identity.never_link(one, other, reason=reason))
+            parts.decide(
+                "Never link the two above…", "never", lambda reason: ws.identity.never_link(one, other, reason=reason)
+            )
         else:
-            parts.decide("Always link…", "always", lambda reason: ws.identity.always_link(one, other, reason=reason))
+            parts.decide(
+                "Always link the two above…",
+                "always",
+                lambda reason: ws.identity.always_link(one, other, reason=reason),
+            )
 
 
 def _path(ws: cdp.Workspace, found: dict[str, Any]) -> None:
@@ -73,7 +79,8 @@ def _path(ws: cdp.Workspace, found: dict[str, Any]) -> None:
     if len(graph.edges) <= _DRAWN:
         evidence.draw(graph, chosen, height=170, alt="The chain of evidence from one identifier to the other")
     first = st.column_config.TextColumn("First said by", help="The event that first carried both")
-    columns = {"from": "From", "to": "To", "because": first}
+    text = st.column_config.TextColumn
+    columns = {"from": text("From", width=230), "to": text("To", width=230), "because": first}
     steps = view.steps(found, session.revealed())
     evidence.table(steps, chosen, alt="The chain of evidence, step by step", columns=columns)
     evidence.panel(ws, graph, chosen)

@@ -175,14 +175,15 @@ def _examples(examples: pl.DataFrame, key: str) -> None:
 
 
 def _decision(ws: cdp.Workspace, graph: view.Graph, chosen: Choice, left: str, right: str) -> None:
-    alone = chosen.link is not None and not graph.left_out and view.holds_alone(graph, chosen.link)
-    only = "Nothing else ties the two." if alone else "Other links tie the two as well."
     with st.container(horizontal=True, vertical_alignment="center"):
         parts.decide(
             "Never link these two…",
             f"{chosen.key}_never_{chosen.link}",
             lambda reason: ws.identity.never_link(left, right, reason=reason),
         )
-        made = decisions.about(ws, left, right)
-        st.caption(f.escape(made) if made else only, width="stretch")
+        said = decisions.about(ws, left, right)
+        if said is None and graph.whole and chosen.link is not None:
+            alone = view.holds_alone(graph, chosen.link)
+            said = "Nothing else ties the two." if alone else "Other links tie the two as well."
+        st.caption(f.escape(said or ""), width="stretch")
         links.link("identity", "All decisions", icon=":material/gavel:", part="Decisions")

@@ -28,12 +28,14 @@ RULES = {
 @dataclass(frozen=True)
 class Graph:
     """Identifiers as nodes (identifier: `type:value` as it is; type, value and events to show), links as edges (left
-    and right: places in `nodes`; sources, events, first_seen, last_seen). `left_out` identifiers are too many to draw.
+    and right: places in `nodes`; sources, events, first_seen, last_seen). `left_out` identifiers are too many to draw;
+    `whole` says that no link between the nodes is missing.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
     edges: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
+    whole: bool = True
 
     def name(self, place: int) -> str:
         """What a node is called on the page."""
@@ -60,7 +62,8 @@ def graph(ws: cdp.Workspace, profile_id: str, reveal: bool) -> Graph:
     order = [inside.events.desc(), inside.left_type, inside.left_value, inside.right_type, inside.right_value]
     said = ws.polars(inside.order_by(order).limit(4 * DRAWN)).to_dicts()
     nodes = [_node(row["type"], row["value"], row["events"], reveal) for row in rows]
-    return Graph(nodes, _edges(said, places), max(total - len(rows), 0))
+    left_out = max(total - len(rows), 0)
+    return Graph(nodes, _edges(said, places), left_out, whole=not left_out and len(said) < 4 * DRAWN)
 
 
 def path(explanation: Mapping[str, Any], reveal: bool) -> Graph:
@@ -74,7 +77,7 @@ def path(explanation: Mapping[str, Any], reveal: bool) -> Graph:
         {"left": n, "right": n + 1, "sources": step["sources"], **{key: step[key] for key in known}}
         for n, step in enumerate(steps)
     ]
-    return Graph(nodes, edges)
+    return Graph(nodes, edges, whole=False)
 
 
 def _node(type_: str, value: str, events: int | None, reveal: bool) -> dict[str, Any]:
