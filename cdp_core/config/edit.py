@@ -74,8 +74,14 @@ class BlockEdit:
 
 
 def read_block(root: Path | str, block: str, *, environ: Mapping[str, str] | None = None) -> str:
-    """A top-level block (such as identity) as it is written, comments included; empty when there is none."""
-    return _standing(read_files(Path(root), os.environ if environ is None else environ), block)
+    """A top-level block (such as identity) as it is written, comments included; empty when there is none.
+
+    Raises SpecError when the files cannot be read.
+    """
+    merged = read_files(Path(root), os.environ if environ is None else environ)
+    if merged.broken:
+        raise_first(merged.problems)
+    return _standing(merged, block)
 
 
 def set_block(

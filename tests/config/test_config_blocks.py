@@ -77,6 +77,12 @@ def test_what_is_wrong_is_not_written_and_names_the_line(good: Path) -> None:
     assert text_of(good) == GOOD
 
 
+def test_a_file_that_cannot_be_read_has_no_block_to_give(good: Path) -> None:
+    (good / "cdp.yaml").write_text(GOOD + "sources: [\n")
+    with pytest.raises(SpecError, match=r"cdp\.yaml"):
+        read_block(good, "identity")
+
+
 def test_an_old_version_is_refused(good: Path) -> None:
     version = load_config(good).version
     (good / "cdp.yaml").write_text(GOOD + "# seen\n")

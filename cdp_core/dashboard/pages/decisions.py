@@ -1,9 +1,7 @@
-"""The parts of the identity page where people ask why, decide, and try other rules."""
+"""The parts of the identity page where people ask why and decide."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -16,7 +14,6 @@ from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import decisions as view
 from cdp_core.dashboard.views import evidence as ties
 
-_SHOWN = ("audience", "before", "after", "entered", "exited")
 _TIME = "D MMM YYYY, HH:mm"
 _DRAWN = 8
 """A longer chain is a table only."""
@@ -196,68 +193,3 @@ def decided(ws: cdp.Workspace) -> None:
         return
     left, right = (":".join(end) for end in (made[row].left, made[row].right))
     parts.decide("Take it back…", "revoke", lambda reason: ws.identity.revoke(left, right, reason=reason))
-
-
-def rules(ws: cdp.Workspace) -> None:
-    """The rules as they stand, to be changed and tried."""
-    text = st.text_area("Rules to try", value=_block(ws), key="rules_text", height=280)
-    if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
-        with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
-            st.session_state["rules_seen"] = _tried(ws, text)
-    seen = st.session_state.get("rules_seen")
-    if isinstance(seen, str):
-        st.warning(f.escape(seen), icon=":material/error:")
-    elif seen:
-        _changes(seen)
-
-
-def _block(ws: cdp.Workspace) -> str:
-    lines = (ws.root / "cdp.yaml").read_text(encoding="utf-8").splitlines()
-    start = next((n for n, line in enumerate(lines) if line.startswith("identity:")), None)
-    if start is None:
-        return "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
-    rest = (n for n in range(start + 1, len(lines)) if lines[n][:1] not in ("", " ", "#"))
-    return "\n".join(lines[start : next(rest, len(lines))]).rstrip() + "\n"
-
-
-def _tried(ws: cdp.Workspace, text: str) -> dict[str, Any] | str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rules.yaml"
-        path.write_text(text, encoding="utf-8")
-        try:
-            return ws.identity.preview(path).to_dict()
-        except cdp.CDPError as error:
-            return str(error)
-
-
-def _changes(seen: dict[str, Any]) -> None:
-    profiles = seen["profiles"]
-    with st.grid(4, min_column_width=150, gap="small"):
-        change = profiles["after"] - profiles["before"]
-        st.metric("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None, border=True)
-        st.metric("Split", f.number(profiles["split"]), help="Profiles that would fall apart", border=True)
-        st.metric("Merged", f.number(profiles["merged"]), help="Profiles that would join several", border=True)
-        st.metric("Unchanged", f.number(profiles["unchanged"]), border=True)
-    column = st.column_config
-    st.markdown("**Audiences**")
-    st.dataframe(
-        [{k: f.label(a[k]) if k == "audience" else a[k] for k in _SHOWN} for a in seen["audiences"]],
-        hide_index=True,
-        key="rules_audiences",
-        alt="Audiences before and after",
-        column_config={
-            name: column.NumberColumn(name.capitalize(), format="localized")
-            for name in ("before", "after", "entered", "exited")
-        }
-        | {"audience": "Audience"},
-    )
-    frame = view.examples(seen, session.revealed())
-    if frame.height:
-        st.markdown("**Examples**")
-        st.dataframe(
-            frame,
-            hide_index=True,
-            key="rules_examples",
-            alt="Profiles that would change",
-            column_config={"what": "What", "profile_id": "Profile", "parts": column.ListColumn("Parts", width="large")},
-        )
