@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cdp_core.config import BlockEdit
@@ -39,10 +39,17 @@ class Rules:
         if isinstance(rules, (str, Path)):
             edit = set_block(self._workspace.root, "identity", identity_text(rules), version=version)
         else:
-            said = rules.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            edit = set_block(self._workspace.root, "identity", said, version=version)
+            edit = set_block(self._workspace.root, "identity", self._said(rules), version=version)
         self._workspace.reload()
         return edit
+
+    def _said(self, rules: IdentitySpec) -> dict[str, Any]:
+        """What a specification states by itself: the region usually comes from the top of cdp.yaml."""
+        config = self._workspace.config
+        inherited = rules.region == config.region and config.written("identity", "region") is None
+        left_out = {"region"} if inherited else None
+        said: dict[str, Any] = rules.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
+        return said
 
     def undo(self, edit: BlockEdit) -> None:
         """Put back what stood there before. Raises UsageError when the block has changed since that edit."""

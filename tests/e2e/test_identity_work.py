@@ -275,6 +275,26 @@ def test_the_same_rules_change_nothing(read: cdp.Workspace) -> None:
     assert all(a["entered"] == a["exited"] == 0 for a in seen["audiences"])
 
 
+def test_rules_are_saved_applied_by_the_next_run_and_taken_back(shop: cdp.Workspace, tmp_path: Path) -> None:
+    before, was = (shop.root / "cdp.yaml").read_text(), state(shop)
+    spec = shop.config.identity
+    devices = spec.identifiers["anonymous_id"].model_copy(update={"limit": 1})
+    stricter = spec.model_copy(update={"identifiers": {**spec.identifiers, "anonymous_id": devices}})
+    expected = shop.identity.preview(stricter)
+    edit = shop.identity.rules.save(stricter)
+    assert (shop.root / "cdp.yaml").read_text() == before.replace(
+        "anonymous_id: {limit: 20}", "anonymous_id: {limit: 1}"
+    )
+    rerun(shop)
+    assert shop.sql("SELECT count(*) FROM profiles").item() == expected.profiles.after > expected.profiles.before
+    shop.identity.rules.undo(edit)
+    assert (shop.root / "cdp.yaml").read_text() == before
+    rerun(shop)
+    assert state(shop)["user_identifiers"] == was["user_identifiers"]
+    with pytest.raises(cdp.UsageError, match="has changed since"):
+        shop.identity.rules.undo(edit)
+
+
 def test_a_jump_is_braked_and_can_be_let_through(shop: cdp.Workspace) -> None:
     before = state(shop)
     people = shop.sql("SELECT value FROM user_identifiers WHERE type = 'user_id' ORDER BY value LIMIT 60")["value"]
