@@ -117,8 +117,11 @@ def network(
         **marked,
         size=alt.condition(picked, alt.value(150), alt.value(55)),
     )
-    nodes = _nodes(base.transform_filter("datum.what == 'node'"), frame["type"].drop_nulls().unique().sort().to_list())
-    return alt.layer(drawn, hit, handles, *(nodes if labels else nodes[:1])).properties(height=height)
+    circles, *texts = _nodes(
+        base.transform_filter("datum.what == 'node'"), frame["type"].drop_nulls().unique().sort().to_list()
+    )
+    # What can be clicked lies over the labels.
+    return alt.layer(drawn, *(texts if labels else []), hit, handles, circles).properties(height=height)
 
 
 def _of_link() -> list[alt.Tooltip]:

@@ -182,14 +182,15 @@ def _ask_about_a_link(page: Page, shop: Path) -> None:
         profile_id = ws.sql(counted)["profile_id"][0]
     page.goto(f"{page.url.split('?')[0]}?profile={profile_id}")
     settled(page, "Customers")
-    page.get_by_role("tab", name="Graph").scroll_into_view_if_needed()
-    line = page.locator("[class*=st-key-identity_graph] svg g.mark-rule line").last
+    chart = page.locator("[class*=st-key-identity_graph]")
+    line = chart.locator("svg g.mark-rule line").last
     line.wait_for(state="attached")
+    chart.scroll_into_view_if_needed()
     idle(page)
     page.mouse.click(*line.evaluate(_ON_THE_LINE))
     evidence = page.locator(".st-key-identity_evidence")
     expect(evidence.get_by_text("Some of the events")).to_be_visible()
-    evidence.get_by_role("button", name="Close the evidence").click()
+    evidence.get_by_role("button", name="Close").click()
     expect(evidence).to_have_count(0)
     page.get_by_role("tab", name="Evidence").click()
     page.locator("[class*=st-key-identity_table]").get_by_test_id("stDataFrame").click(position={"x": 60, "y": 55})

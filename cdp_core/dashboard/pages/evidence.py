@@ -118,11 +118,10 @@ def panel(ws: cdp.Workspace, graph: view.Graph, chosen: Choice) -> None:
             st.markdown(f"**{f.escape(graph.name(edge['left']))}** and **{f.escape(graph.name(edge['right']))}**")
             st.space("stretch")
             st.button(
-                "",
+                "Close",
                 key=f"{chosen.key}_close",
                 icon=":material/close:",
                 type="tertiary",
-                help="Close the evidence",
                 on_click=chosen.pick,
                 args=(None,),
             )
