@@ -6,32 +6,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdp_core.config.edit import remove_definition, set_definition
+    from cdp_core.config.edit import BlockEdit, read_block, remove_definition, set_block, set_definition
     from cdp_core.config.json_schema import schema
-    from cdp_core.config.load import check_config, load_config, load_identity
+    from cdp_core.config.load import check_config, identity_text, load_config, load_identity
     from cdp_core.config.model import Config
     from cdp_core.config.problems import Place, Problem
 
 _WHERE = {
+    "BlockEdit": "edit",
     "Config": "model",
     "Place": "problems",
     "Problem": "problems",
     "check_config": "load",
     "load_config": "load",
+    "identity_text": "load",
     "load_identity": "load",
+    "read_block": "edit",
     "remove_definition": "edit",
     "schema": "json_schema",
+    "set_block": "edit",
     "set_definition": "edit",
 }
 __all__ = [
+    "BlockEdit",
     "Config",
     "Place",
     "Problem",
     "check_config",
+    "identity_text",
     "load_config",
     "load_identity",
+    "read_block",
     "remove_definition",
     "schema",
+    "set_block",
     "set_definition",
 ]
 

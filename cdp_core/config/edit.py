@@ -7,13 +7,14 @@ import copy
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdp_core.config.load import check_config
 from cdp_core.config.merge import MAIN, Merged, as_written, read_files
 from cdp_core.config.problems import raise_first
-from cdp_core.config.splice import cut, put
+from cdp_core.config.splice import block_text, cut, put, put_block
 from cdp_core.errors import SpecError, UsageError
 
 _SECRET_LENGTH = 8
@@ -60,6 +61,65 @@ def remove_definition(
             known = merged.data.get(block)
             raise UsageError.unknown(block.removesuffix("s"), name, known if isinstance(known, dict) else ())
         _write(root, merged, merged.place((block, name)).file, lambda text: cut(text, block, name), environ)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockEdit:
+    """A top-level block as it stood in `file` and as it stands now; empty where there was or is none."""
+
+    block: str
+    file: str
+    before: str
+    after: str
+
+
+def read_block(root: Path | str, block: str, *, environ: Mapping[str, str] | None = None) -> str:
+    """A top-level block (such as identity) as it is written, comments included; empty when there is none.
+
+    Raises SpecError when the files cannot be read.
+    """
+    merged = read_files(Path(root), os.environ if environ is None else environ)
+    if merged.broken:
+        raise_first(merged.problems)
+    return _standing(merged, block)
+
+
+def set_block(
+    root: Path | str,
+    block: str,
+    value: str | Mapping[str, Any],
+    *,
+    expected: str | None = None,
+    version: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> BlockEdit:
+    """Write a whole top-level block into the file in which it stands, or into cdp.yaml.
+
+    A text is written as it is, comments included (an empty one takes the block out); of plain data, parts that equal
+    what is there stay as they are written. `version` as for `set_definition`; with `expected` the edit is refused
+    unless the block still reads so. Raises SpecError when the result would not be valid and UsageError when something
+    changed or cannot be written; nothing is written.
+
+    Example: `set_block(root, "identity", edit.before, expected=edit.after)`
+    """
+    root, environ = Path(root), os.environ if environ is None else environ
+    with _alone(root):
+        merged = _current(root, environ, version)
+        before = _standing(merged, block)
+        if expected is not None and before != expected:
+            raise UsageError(f"{block} has changed since it was saved", hint="look at it again; nothing was written")
+        file = merged.places[(block,)].file if (block,) in merged.places else MAIN
+        plain = value or None if isinstance(value, str) else _with_variables(copy.deepcopy(value), merged)
+        resolved = merged.data.get(block)
+        _write(root, merged, file, lambda text: put_block(text, block, plain, resolved), environ)
+        return BlockEdit(block=block, file=file, before=before, after=read_block(root, block, environ=environ))
+
+
+def _standing(merged: Merged, block: str) -> str:
+    if (block,) not in merged.places:
+        return ""
+    content = merged.contents[merged.places[(block,)].file]
+    return block_text(content.decode("utf-8-sig"), block) or ""
 
 
 def _current(root: Path, environ: Mapping[str, str], version: str | None) -> Merged:

@@ -13,6 +13,7 @@ from cdp_core.config import references
 from cdp_core.config.merge import MAIN, NAMED_BLOCKS, Merged, read_files
 from cdp_core.config.model import Config
 from cdp_core.config.problems import Place, Problem, raise_first
+from cdp_core.config.splice import block_text
 from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
 from cdp_core.identity.spec import IdentitySpec
@@ -52,6 +53,12 @@ def load_identity(path: Path | str) -> IdentitySpec:
     if "identity" not in config.model_fields_set:
         raise SpecError("there is no identity: block", where=file.name, hint="put the rules under identity:")
     return config.identity
+
+
+def identity_text(path: Path | str) -> str:
+    """The `identity:` block of such a file as it is written, once it is known to be right. Raises SpecError."""
+    load_identity(path)
+    return block_text(Path(path).read_text(encoding="utf-8-sig"), "identity") or ""
 
 
 def check_config(

@@ -60,6 +60,45 @@ def cut(text: str, block: str, name: str) -> str:
     return "".join(lines[: span.start] + lines[span.end :])
 
 
+def block_text(text: str, block: str) -> str | None:
+    """The lines of a top-level block with the comments inside it, or None; lines end in \\n.
+
+    >>> block_text("name: x\\n# who\\nidentity:  # rules\\n  shared: 3\\n\\nsources: {}\\n", "identity")
+    'identity:  # rules\\n  shared: 3\\n'
+    """
+    lines, root = _lines(text)
+    if block not in _entries(root):
+        return None
+    span = _span(lines, root, block, len(lines))
+    return "".join(lines[span.start : span.end]).replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
+def put_block(text: str, block: str, value: Any, resolved: Any) -> str:
+    """`text` with a top-level block set to `value`: lines as `block_text` gives them, which are taken as they are, or
+    data, of which whatever equals the present block keeps its text; see `put`. Without a value the block goes.
+    """
+    lines, root = _lines(text)
+    present = block in _entries(root)
+    span = _span(lines, root, block, len(lines)) if present else None
+    if isinstance(value, str) or value is None:
+        return _put_text(lines, span, value)
+    if span is None:
+        return _append(lines, {block: value})
+    return _rewrite(lines, span, lambda data: _assign(data, (block,), value, resolved))
+
+
+def _put_text(lines: list[str], span: _Span | None, text: str | None) -> str:
+    ending = "\r\n" if any(line.endswith("\r\n") for line in lines[:1]) else "\n"
+    new = (text.replace("\r\n", "\n").rstrip("\n") + "\n").replace("\n", ending) if text else ""
+    if span is None:
+        at = _end(lines)
+        head, rest = "".join(lines[:at]), "".join(lines[at:])
+        gap = ending if head.endswith("\n") else 2 * ending
+        return head + gap + new + rest if new else head + rest
+    head, rest = "".join(lines[: span.start]), "".join(lines[span.end :])
+    return head.rstrip("\r\n") + ending if not new and not rest else head + new + rest
+
+
 def _lines(text: str) -> tuple[list[str], Any]:
     root = compose(text, Document(""))
     if root is None or root.id != "mapping":
@@ -115,10 +154,16 @@ def _insert(lines: list[str], at: int, indent: int, data: Any) -> str:
 
 
 def _append(lines: list[str], data: Any) -> str:
+    at = _end(lines)
+    return _put_lines(lines, _Span(at, at, 0), data, 2, before="\n")
+
+
+def _end(lines: list[str]) -> int:
+    """Where the last line that says something ends."""
     at = len(lines)
     while at and lines[at - 1].strip() in ("", "..."):
         at -= 1
-    return _put_lines(lines, _Span(at, at, 0), data, 2, before="\n")
+    return at
 
 
 def _put_lines(lines: list[str], span: _Span, data: Any, offset: int, before: str = "") -> str:

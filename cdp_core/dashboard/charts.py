@@ -85,6 +85,77 @@ def steps(frame: pl.DataFrame, *, time: str, value: str, unit: str, height: int 
     return (base.mark_line(interpolate="step-after") + base.mark_point(filled=True, size=40)).properties(height=height)
 
 
+CHOSEN = "#e5484d"
+"""A chosen link: three to one against both backgrounds, and of no category's colour."""
+
+
+def network(
+    frame: pl.DataFrame, *, chosen: int | None = None, height: int = 360, labels: bool = True
+) -> alt.LayerChart:
+    """Identifiers as circles, links as lines that can be clicked: the selection `link` has the clicked one's number.
+
+    The frame is that of `views.evidence.picture`, one for all layers: Streamlit does not draw layers of two frames.
+    `chosen` is a link that is marked from the start.
+    """
+    import altair as alt
+
+    start = alt.Undefined if chosen is None else [{"link": chosen}]
+    picked = alt.selection_point(name="link", fields=["link"], toggle=False, empty=False, value=start)
+    marked = {"color": alt.condition(picked, alt.value(CHOSEN), alt.value(LABEL))}
+    across, down = alt.Scale(domain=[-0.09, 1.09], nice=False), alt.Scale(domain=[-0.14, 1.14], nice=False)
+    base = alt.Chart(frame).encode(x=alt.X("x:Q", axis=None, scale=across), y=alt.Y("y:Q", axis=None, scale=down))
+    ties = base.transform_filter("datum.what == 'link'").encode(tooltip=_of_link())
+    lines = ties.encode(x2="x2:Q", y2="y2:Q")
+    drawn = lines.mark_rule(strokeCap="round", opacity=0.75).encode(
+        **marked, strokeWidth=alt.condition(picked, alt.value(5), alt.value(2))
+    )
+    # A line two pixels wide is hard to hit: this one lies over it, unseen.
+    hit = lines.mark_rule(strokeWidth=18, opacity=0, cursor="pointer").add_params(picked)
+    handles = ties.mark_point(filled=True, shape="square", opacity=1, cursor="pointer").encode(
+        x=alt.X("mid_x:Q", axis=None, scale=across),
+        y=alt.Y("mid_y:Q", axis=None, scale=down),
+        **marked,
+        size=alt.condition(picked, alt.value(150), alt.value(55)),
+    )
+    circles, *texts = _nodes(
+        base.transform_filter("datum.what == 'node'"), frame["type"].drop_nulls().unique().sort().to_list()
+    )
+    # What can be clicked lies over the labels.
+    return alt.layer(drawn, *(texts if labels else []), hit, handles, circles).properties(height=height)
+
+
+def _of_link() -> list[alt.Tooltip]:
+    import altair as alt
+
+    texts = [alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in ("between", "and", "source")]
+    times = [
+        alt.Tooltip(f"{name}:T", title=title, format="%d %b %Y")
+        for name, title in (("first_seen", "First seen (UTC)"), ("last_seen", "Last seen (UTC)"))
+    ]
+    return [*texts, alt.Tooltip("events:Q", title="Events", format=",d"), *times]
+
+
+def _nodes(base: alt.Chart, kinds: list[str]) -> list[alt.Chart]:
+    """Circles, and their labels above or below."""
+    import altair as alt
+
+    legend = alt.Legend(orient="top", direction="horizontal", columns=4, symbolType="circle")
+    circles = base.mark_circle(opacity=1).encode(
+        color=alt.Color("type:N", title=None, scale=alt.Scale(domain=kinds), legend=legend),
+        size=alt.Size("events:Q", scale=alt.Scale(type="sqrt", range=[170, 620]), legend=None),
+        tooltip=[
+            alt.Tooltip("type:N", title="Identifier"),
+            alt.Tooltip("value:N", title="Value"),
+            alt.Tooltip("events:Q", title="Events", format=",d"),
+        ],
+    )
+    texts = [
+        base.transform_filter(where).mark_text(dy=dy, color=LABEL, fontSize=12, limit=150).encode(text="value:N")
+        for where, dy in (("datum.above", -19), ("!datum.above", 21))
+    ]
+    return [circles, *texts]
+
+
 def sankey(nodes: dict[str, str], links: list[tuple[str, str, int]]) -> dict[str, Any]:
     """An ECharts option: rows flowing from left to right. `nodes` maps a name to its colour."""
     return {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import links
 
@@ -41,6 +43,19 @@ def clicked(picked: Any) -> int | None:
     """The row of the cell that was clicked in a table, if any."""
     cells = picked.selection.cells
     return int(cells[0][0]) if cells else None
+
+
+def decide(label: str, key: str, act: Callable[[str], object]) -> None:
+    """A button that asks for the reason, and notes the decision."""
+    with st.popover(label, key=f"ask_{key}"):
+        reason = st.text_input("Reason", key=f"reason_{key}", placeholder="For whoever reads the list next year")
+        if st.button("Note it", key=f"note_{key}", type="primary", disabled=not reason.strip()):
+            try:
+                act(reason)
+            except cdp.CDPError as error:
+                st.error(f.escape(str(error)), icon=":material/error:")
+                return
+            st.toast("Noted. It takes effect with the next run.", icon=":material/check:")
 
 
 def profiles(frame: pl.DataFrame, *, key: str, alt: str, currency: dict[str, str] | None = None) -> int | None:

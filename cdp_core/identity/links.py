@@ -28,6 +28,18 @@ def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
     A tuple says that its identifiers belong together; it is written as a star around the one of highest priority
     (left). A derived identifier hangs on the one it comes from. rule: same_event, alias, derived.
     """
+    seen_together = stated(known).join(seen.uses, "tuple")
+    return engine.keep(
+        seen_together.group_by(_KEY).agg(
+            first_seen=seen_together.first_seen.min(),
+            last_seen=seen_together.last_seen.max(),
+            events=seen_together.events.sum().cast("int64"),
+        )
+    )
+
+
+def stated(known: Known) -> ir.Table:
+    """What each tuple says: tuple, left, right (nodes), rule; see `evidence`."""
     import ibis
 
     own = known.members.filter(~known.members.derived)
@@ -37,14 +49,7 @@ def evidence(engine: Engine, seen: Seen, known: Known) -> ir.Table:
     pairs = star.select("tuple", "left", right="node", rule=rule)
     legs = known.nodes.filter(known.nodes.parent.notnull()).select(child="node", node="parent")
     derived = own.join(legs, "node").select("tuple", left="node", right="child", rule=ibis.literal("derived"))
-    seen_together = pairs.union(derived).join(seen.uses, "tuple")
-    return engine.keep(
-        seen_together.group_by(_KEY).agg(
-            first_seen=seen_together.first_seen.min(),
-            last_seen=seen_together.last_seen.max(),
-            events=seen_together.events.sum().cast("int64"),
-        )
-    )
+    return pairs.union(derived)
 
 
 def named_links(links: ir.Table, known: Known) -> ir.Table:

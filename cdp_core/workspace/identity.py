@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.rules import Rules
 
 if TYPE_CHECKING:
     import polars as pl
 
     from cdp_core.identity.explain import Explanation
+    from cdp_core.identity.link_evidence import LinkEvidence
     from cdp_core.identity.overrides import Override
     from cdp_core.identity.spec import IdentitySpec
     from cdp_core.runs.preview import IdentityDiff
@@ -38,6 +40,14 @@ class Identity:
 
         workspace = self._workspace
         return explain(workspace.engine, workspace.config.identity, self.parse(left), self.parse(right))
+
+    def evidence(self, left: str, right: str, *, examples: int = 5) -> LinkEvidence:
+        """What stands behind one link, with some of the events that say so. Raises UsageError when there is no link."""
+        from cdp_core.identity.link_evidence import link_evidence
+
+        workspace = self._workspace
+        ends = self.parse(left), self.parse(right)
+        return link_evidence(workspace.engine, workspace.config.identity, *ends, examples=examples)
 
     def history(self, identifier: str) -> list[dict[str, Any]]:
         """Every merge and demotion of a profile, in time; see `profile_history`."""
@@ -80,6 +90,11 @@ class Identity:
 
         made = read_decisions(self._workspace.root)
         return made if history else in_force(made)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules as they stand in cdp.yaml, to be read, saved and restored."""
+        return Rules(self._workspace)
 
     def preview(
         self, rules: Path | str | IdentitySpec | None = None, *, decisions: Sequence[Override] | None = None

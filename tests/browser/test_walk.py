@@ -147,6 +147,7 @@ def test_walk(watched: tuple[Page, Watch], shop: Path, tmp_path: Path) -> None:
     for title in PAGES:
         visit(page, title)
     _find_a_customer(page, shop)
+    _ask_about_a_link(page, shop)
     _build_an_audience(page, shop)
     _export(page, shop, tmp_path)
     _decide_who_is_who(page, shop)
@@ -172,6 +173,40 @@ def _find_a_customer(page: Page, shop: Path) -> None:
     page.goto(f"{page.url.split('?')[0].rsplit('/', 1)[0]}/customers?profile={profile_id}")
     expect(page.get_by_text(profile_id, exact=True)).to_be_visible()
     settled(page, "Customers")
+
+
+def _ask_about_a_link(page: Page, shop: Path) -> None:
+    """A click on a line, not on the square in its middle, shows the evidence; so does a row of the table."""
+    with cdp.open(shop) as ws:
+        counted = "SELECT profile_id, count(*) AS n FROM user_identifiers GROUP BY ALL ORDER BY n DESC, profile_id"
+        profile_id = ws.sql(counted)["profile_id"][0]
+    page.goto(f"{page.url.split('?')[0]}?profile={profile_id}")
+    settled(page, "Customers")
+    chart = page.locator("[class*=st-key-identity_graph]")
+    line = chart.locator("svg g.mark-rule line").last
+    line.wait_for(state="attached")
+    chart.scroll_into_view_if_needed()
+    idle(page)
+    page.mouse.click(*line.evaluate(_ON_THE_LINE))
+    evidence = page.locator(".st-key-identity_evidence")
+    expect(evidence.get_by_text("Some of the events")).to_be_visible()
+    evidence.get_by_role("button", name="Close").click()
+    expect(evidence).to_have_count(0)
+    page.get_by_role("tab", name="Evidence").click()
+    page.locator("[class*=st-key-identity_table]").get_by_test_id("stDataFrame").click(position={"x": 60, "y": 55})
+    expect(evidence).to_be_visible()
+    _note(page, "Never link these two…", "two people")
+    expect(evidence.get_by_text("two people")).to_be_visible()
+    with cdp.open(shop) as ws:
+        (made,) = ws.identity.overrides()
+        assert {":".join(made.left), ":".join(made.right)} <= {":".join(n) for n in ws.identity_graph(profile_id)}
+        ws.identity.revoke(":".join(made.left), ":".join(made.right))
+
+
+_ON_THE_LINE = """line => {
+    const at = line.getPointAtLength(line.getTotalLength() * 0.3).matrixTransform(line.getScreenCTM());
+    return [at.x, at.y];
+}"""
 
 
 def _build_an_audience(page: Page, shop: Path) -> None:
@@ -254,7 +289,7 @@ def _decide_who_is_who(page: Page, shop: Path) -> None:
     _note(page, "Take it back…", "they are two after all")
     with cdp.open(shop) as ws:
         assert ws.identity.overrides() == []
-    _try_rules(page)
+    _try_rules(page, shop)
 
 
 def _why(page: Page, one: str, other: str) -> None:
@@ -276,7 +311,7 @@ def _note(page: Page, button: str, reason: str) -> None:
     idle(page)
 
 
-def _try_rules(page: Page) -> None:
+def _try_rules(page: Page, shop: Path) -> None:
     page.get_by_role("radio", name="Try rules").click()
     idle(page)
     text = page.get_by_label("Rules to try", exact=True)
@@ -286,3 +321,11 @@ def _try_rules(page: Page) -> None:
     page.get_by_role("button", name="Show what it would do").click()
     expect(page.get_by_test_id("stMetric").filter(has_text="Split")).to_be_visible(timeout=40_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+    before = (shop / "cdp.yaml").read_text()
+    page.get_by_role("button", name="Save these rules to cdp.yaml").click()
+    expect(page.get_by_text("The next run applies the rules.")).to_be_visible()
+    with cdp.open(shop) as ws:
+        assert list(ws.config.identity.identifiers) == ["user_id", "anonymous_id"]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("The next run applies the rules.")).to_have_count(0)
+    assert (shop / "cdp.yaml").read_text() == before

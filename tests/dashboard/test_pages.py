@@ -245,6 +245,58 @@ def test_rules_that_are_wrong_say_which_line(built: Path) -> None:
     at.button(key="rules_try").click().run()
     assert not at.exception
     assert "rules.yaml:3" in at.warning[0].value.replace("\\", "")
+    assert not has(at, "rules_save")
+
+
+RULES = "identity:   # mine\n  identifiers:\n    user_id: {limit: 1}   # numbers\n    anonymous_id: {limit: 20}\n"
+
+
+def has(at: AppTest, key: str) -> bool:
+    return any(button.key == key for button in at.button)
+
+
+def test_rules_are_saved_once_previewed_and_can_be_taken_back(shop: Path) -> None:
+    before = (shop / "cdp.yaml").read_text()
+    at = drawn("identity", shop, part="Try rules")
+    standing = at.text_area(key="rules_text").value
+    assert standing in before
+    at.text_area(key="rules_text").set_value(RULES).run()
+    assert not has(at, "rules_save"), "nothing is saved that was not previewed"
+    at.button(key="rules_try").click().run()
+    at.text_area(key="rules_text").set_value(RULES.replace("20", "21")).run()
+    assert not has(at, "rules_save"), "what was previewed is another text"
+    at.text_area(key="rules_text").set_value(RULES).run()
+    at.button(key="rules_save").click().run()
+    assert not at.exception
+    assert not at.error
+    assert "The next run applies" in words(at)
+    assert (shop / "cdp.yaml").read_text() == before.replace(standing, RULES)
+    assert not has(at, "rules_save")
+    at.button(key="rules_undo").click().run()
+    assert not at.exception
+    assert (shop / "cdp.yaml").read_text() == before
+    assert not has(at, "rules_undo")
+    assert has(at, "rules_save")
+
+
+def test_rules_of_a_file_that_has_become_wrong_say_so(shop: Path) -> None:
+    at = drawn("identity", shop, part="Try rules")
+    (shop / "cdp.yaml").write_text((shop / "cdp.yaml").read_text() + "broken: [\n")
+    at.run()
+    assert not at.exception
+    assert "cdp.yaml" in at.error[0].value
+
+
+def test_rules_previewed_over_another_file_are_not_saved(shop: Path) -> None:
+    at = drawn("identity", shop, part="Try rules")
+    at.text_area(key="rules_text").set_value(RULES).run()
+    at.button(key="rules_try").click().run()
+    text = (shop / "cdp.yaml").read_text() + "# somebody was here\n"
+    (shop / "cdp.yaml").write_text(text)
+    at.button(key="rules_save").click().run()
+    assert not at.exception
+    assert "has changed" in at.error[0].value
+    assert (shop / "cdp.yaml").read_text() == text
 
 
 def test_what_is_decided_shows_with_a_way_back(shop: Path) -> None:

@@ -108,6 +108,43 @@ def test_a_path_is_the_shortest_one_and_each_step_is_stated_by_an_event(read: cd
         assert row["timestamp"] == step["first_seen"] or row["timestamp"] > step["first_seen"]
 
 
+def test_a_links_evidence_is_every_event_that_states_it(read: cdp.Workspace) -> None:
+    rules = set()
+    for profile_id in large_profiles(read)[:3]:
+        for left, right, edge in read.identity_graph(profile_id).edges(data=True):
+            found = read.identity.evidence(":".join(left), ":".join(right), examples=100_000)
+            assert found.to_dict()["events"] == edge["events"]
+            assert sorted(map(repr, found.said)) == sorted(map(repr, edge["evidence"]))
+            times = [example["at"] for example in found.examples]
+            assert times == sorted(times, reverse=True)
+            rules.add(edge["rule"])
+            if edge["rule"] == "derived":
+                # An event that carries an address beside somebody else's user_id is an event of that other profile.
+                assert 0 < len(times) <= edge["events"]
+            else:
+                assert len(times) == edge["events"]
+                assert (times[-1], times[0]) == (edge["first_seen"], edge["last_seen"])
+    assert {"same_event", "derived"} <= rules
+    backwards = read.identity.evidence(":".join(right), ":".join(left), examples=2)
+    assert backwards.said == found.said
+    assert backwards.examples == found.examples[:2]
+
+
+def test_what_is_not_linked_directly_has_no_evidence(read: cdp.Workspace) -> None:
+    graph = read.identity_graph(large_profiles(read)[0])
+    one, other = next(pair for pair in nx.non_edges(graph))
+    with pytest.raises(cdp.UsageError, match="not linked directly"):
+        read.identity.evidence(":".join(one), ":".join(other))
+
+
+def test_a_decision_is_evidence_without_events(shop: cdp.Workspace) -> None:
+    shop.identity.always_link("user_id:00002", "user_id:00003", reason="one person")
+    rerun(shop)
+    found = shop.identity.evidence("user_id:00003", "user_id:00002")
+    assert [(said["source"], said["rule"]) for said in found.said] == [("overrides", "always_link")]
+    assert found.examples == []
+
+
 def test_what_is_not_one_says_which_rule_held_it_back(read: cdp.Workspace) -> None:
     entry = read.identity.review().row(0, named=True)
     left, right = (f"{entry[f'{side}_type']}:{entry[f'{side}_value']}" for side in ("left", "right"))
@@ -236,6 +273,26 @@ def test_the_same_rules_change_nothing(read: cdp.Workspace) -> None:
     profiles = seen["profiles"]
     assert profiles["unchanged"] == profiles["before"] == profiles["after"] > 400
     assert all(a["entered"] == a["exited"] == 0 for a in seen["audiences"])
+
+
+def test_rules_are_saved_applied_by_the_next_run_and_taken_back(shop: cdp.Workspace, tmp_path: Path) -> None:
+    before, was = (shop.root / "cdp.yaml").read_text(), state(shop)
+    spec = shop.config.identity
+    devices = spec.identifiers["anonymous_id"].model_copy(update={"limit": 1})
+    stricter = spec.model_copy(update={"identifiers": {**spec.identifiers, "anonymous_id": devices}})
+    expected = shop.identity.preview(stricter)
+    edit = shop.identity.rules.save(stricter)
+    assert (shop.root / "cdp.yaml").read_text() == before.replace(
+        "anonymous_id: {limit: 20}", "anonymous_id: {limit: 1}"
+    )
+    rerun(shop)
+    assert shop.sql("SELECT count(*) FROM profiles").item() == expected.profiles.after > expected.profiles.before
+    shop.identity.rules.undo(edit)
+    assert (shop.root / "cdp.yaml").read_text() == before
+    rerun(shop)
+    assert state(shop)["user_identifiers"] == was["user_identifiers"]
+    with pytest.raises(cdp.UsageError, match="has changed since"):
+        shop.identity.rules.undo(edit)
 
 
 def test_a_jump_is_braked_and_can_be_let_through(shop: cdp.Workspace) -> None:

@@ -30,7 +30,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_are_notebooks() -> None:
-    assert [n.stem for n in NOTEBOOKS] == ["01_explore_customers", "02_build_an_audience", "03_export_on_a_schedule"]
+    assert [n.stem for n in NOTEBOOKS] == ["01_explore_customers", "02_build_an_audience", "03_export_on_a_schedule", "04_who_is_who"]
 
 
 @pytest.mark.xdist_group("notebooks")

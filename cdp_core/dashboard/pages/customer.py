@@ -9,9 +9,10 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, parts, session
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.pages import evidence
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import customer as view
-from cdp_core.dashboard.views import layout
+from cdp_core.dashboard.views import evidence as links
 
 PAGE = 25
 _STATES = {"granted": ("green", "check"), "denied": ("red", "close"), "conflict": ("orange", "warning")}
@@ -32,7 +33,7 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
         _timeline(card.profile_id)
     left, right = parts.main_and_aside()
     with left.container(border=True, height="stretch"):
-        _identity(ws, card)
+        _identity(card)
     with right.container(border=True, height="stretch"):
         _membership(ws, card)
 
@@ -162,38 +163,24 @@ def _events(events: list[view.Event]) -> None:
             st.code(events[row].content, language="json")
 
 
-def _identity(ws: cdp.Workspace, card: view.Card) -> None:
+@st.fragment
+def _identity(card: view.Card) -> None:
+    ws = session.workspace()
     st.subheader("Identifiers and why", anchor=False, help="Lines are evidence: two identifiers seen together")
-    graph = cached(view.graph, ws, card.profile_id, session.revealed())
-    picture, evidence, values = st.tabs(["Graph", "Evidence", "Identifiers"], key="identity_tab")
+    graph = cached(links.graph, ws, card.profile_id, session.revealed())
+    chosen = evidence.choice("identity", card.profile_id, graph)
+    picture, table, values = st.tabs(["Graph", "Evidence", "Identifiers"], key="identity_tab")
     with picture:
         if len(graph.nodes) > 1:
-            st.echarts_chart(
-                drawing(graph), height=360, key="identity_graph", alt="Identifiers of this customer and what ties them"
-            )
+            evidence.draw(graph, chosen, alt="Identifiers of this customer and what ties them")
         else:
             st.caption("One identifier: nothing had to be joined.")
         if graph.left_out:
             st.caption(f"{f.plural(graph.left_out, 'identifier')} more are in the table only.")
+    with table:
+        columns = {"between": "Between", "and": "And"}
+        evidence.table(links.table(graph), chosen, alt="Evidence that ties identifiers together", columns=columns)
     column = st.column_config
-    times = {
-        name: column.DatetimeColumn(label, format="D MMM YYYY")
-        for name, label in (("first_seen", "First seen (UTC)"), ("last_seen", "Last seen (UTC)"))
-    }
-    evidence.dataframe(
-        view.evidence(graph),
-        hide_index=True,
-        placeholder="–",
-        key="evidence_table",
-        alt="Evidence that ties identifiers together",
-        column_config={
-            "between": "Between",
-            "and": "And",
-            "source": "Source",
-            "events": column.NumberColumn("Events", format="localized"),
-            **times,
-        },
-    )
     values.dataframe(
         card.identifiers,
         hide_index=True,
@@ -204,52 +191,13 @@ def _identity(ws: cdp.Workspace, card: view.Card) -> None:
             "type": "Identifier",
             "value": "Value",
             "events": column.NumberColumn("Events", format="localized"),
-            **times,
+            "first_seen": column.DatetimeColumn("First seen (UTC)", format="D MMM YYYY"),
+            "last_seen": column.DatetimeColumn("Last seen (UTC)", format="D MMM YYYY"),
         },
     )
     if card.merges.height:
         values.caption(f"{f.plural(card.merges.height, 'earlier profile')} went into this one; their ids still work.")
-
-
-def drawing(graph: view.Graph) -> dict[str, Any]:
-    """An ECharts option: identifiers as circles by type, evidence as lines."""
-    types = list(dict.fromkeys(node["type"] for node in graph.nodes))
-    ties = [(edge["left"], edge["right"]) for edge in graph.edges]
-    at = layout.place(len(graph.nodes), ties)
-    series = {
-        "type": "graph",
-        "layout": "none",
-        "preserveAspect": True,
-        "roam": True,
-        "draggable": True,
-        "top": 56,
-        "bottom": 24,
-        "left": 40,
-        "right": 110,
-        "categories": [{"name": f.label(name)} for name in types],
-        "label": {"show": len(graph.nodes) <= 25, "position": "right", "fontSize": 12},
-        "emphasis": {"focus": "adjacency", "label": {"show": True}},
-        "lineStyle": {"opacity": 0.55},
-        "data": [_circle(node, types.index(node["type"]), point) for node, point in zip(graph.nodes, at, strict=True)],
-        "links": [_line(edge, tie) for edge, tie in zip(graph.edges, ties, strict=True)],
-    }
-    legend = {"data": [f.label(name) for name in types], "top": 0, "left": "center", "icon": "circle", "itemWidth": 10}
-    return {"tooltip": {"trigger": "item", "formatter": "{b}"}, "legend": legend, "series": [series]}
-
-
-def _circle(node: dict[str, Any], category: int, point: tuple[float, float]) -> dict[str, Any]:
-    return {
-        "name": node["value"],
-        "category": category,
-        "x": point[0] * 600,
-        "y": point[1] * 260,
-        "symbolSize": 13 + min(15, 4 * len(str(node["events"]))),
-    }
-
-
-def _line(edge: dict[str, Any], tie: tuple[int, int]) -> dict[str, Any]:
-    width = min(1 + (edge["events"] or 0) / 10, 4)
-    return {"source": tie[0], "target": tie[1], "value": edge["events"], "lineStyle": {"width": width}}
+    evidence.panel(ws, graph, chosen)
 
 
 def _membership(ws: cdp.Workspace, card: view.Card) -> None:

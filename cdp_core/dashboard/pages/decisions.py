@@ -1,10 +1,7 @@
-"""The parts of the identity page where people ask why, decide, and try other rules."""
+"""The parts of the identity page where people ask why and decide."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,11 +9,14 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.pages import evidence
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import decisions as view
+from cdp_core.dashboard.views import evidence as ties
 
-_SHOWN = ("audience", "before", "after", "entered", "exited")
 _TIME = "D MMM YYYY, HH:mm"
+_DRAWN = 8
+"""A longer chain is a table only."""
 
 
 def why(ws: cdp.Workspace) -> None:
@@ -34,25 +34,8 @@ def why(ws: cdp.Workspace) -> None:
         st.warning(f.escape(str(error)), icon=":material/help:")
         return
     _verdict(found)
-    column = st.column_config
-    shown = {"first_seen": "First (UTC)", "last_seen": "Last (UTC)"}
-    times = {name: column.DatetimeColumn(title, format=_TIME) for name, title in shown.items()}
     if found["path"]:
-        st.dataframe(
-            view.steps(found, session.revealed()),
-            hide_index=True,
-            placeholder="–",
-            key="why_steps",
-            alt="The chain of evidence, step by step",
-            column_config={
-                "from": "From",
-                "to": "To",
-                "because": column.TextColumn("First said by", help="The event that first carried both"),
-                "source": "Source",
-                "events": column.NumberColumn("Events that say so", format="localized"),
-                **times,
-            },
-        )
+        _path(ws, found)
     if found["held_back"]:
         st.markdown("**What was held back**")
         st.dataframe(
@@ -62,22 +45,42 @@ def why(ws: cdp.Workspace) -> None:
             key="why_held",
             alt="What rules and people kept from joining",
             column_config={
-                "identifier": "Identifier",
+                "identifier": st.column_config.TextColumn("Identifier", width=230),
                 "what": "What was done",
                 "rule": "Rule",
-                "detail": column.TextColumn("Why", width="large"),
+                "detail": st.column_config.TextColumn("Why", width="large"),
                 "source": "Source",
-                "at": column.DatetimeColumn("At (UTC)", format=_TIME),
+                "at": st.column_config.DatetimeColumn("At (UTC)", format=_TIME),
             },
         )
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         for profile in dict.fromkeys([found["left_profile_id"], found["right_profile_id"]]):
             if profile:
                 links.link("customers", f"Open {profile[:8]}…", icon=":material/person:", profile=profile)
         if found["connected"]:
-            _decide("Never link…", "never", lambda reason: ws.identity.never_link(one, other, reason=reason))
+            parts.decide(
+                "Never link the two above…", "never", lambda reason: ws.identity.never_link(one, other, reason=reason)
+            )
         else:
-            _decide("Always link…", "always", lambda reason: ws.identity.always_link(one, other, reason=reason))
+            parts.decide(
+                "Always link the two above…",
+                "always",
+                lambda reason: ws.identity.always_link(one, other, reason=reason),
+            )
+
+
+def _path(ws: cdp.Workspace, found: dict[str, Any]) -> None:
+    """The chain, drawn where it is short, and as a table; each step can be asked about."""
+    graph = ties.path(found, session.revealed())
+    chosen = evidence.choice("why", f"{found['left']} {found['right']}", graph)
+    if len(graph.edges) <= _DRAWN:
+        evidence.draw(graph, chosen, height=170, alt="The chain of evidence from one identifier to the other")
+    first = st.column_config.TextColumn("First said by", help="The event that first carried both")
+    text = st.column_config.TextColumn
+    columns = {"from": text("From", width=230), "to": text("To", width=230), "because": first}
+    steps = view.steps(found, session.revealed())
+    evidence.table(steps, chosen, alt="The chain of evidence, step by step", columns=columns)
+    evidence.panel(ws, graph, chosen)
 
 
 def _verdict(found: dict[str, Any]) -> None:
@@ -88,19 +91,6 @@ def _verdict(found: dict[str, Any]) -> None:
         st.warning(f"**Not one person**, in spite of {count} of evidence between the two.", icon=":material/block:")
     else:
         st.info("**Not one person.** No evidence ties them.", icon=":material/block:")
-
-
-def _decide(label: str, key: str, act: Callable[[str], object]) -> None:
-    """A button that asks for the reason, and notes the decision."""
-    with st.popover(label, key=f"ask_{key}"):
-        reason = st.text_input("Reason", key=f"reason_{key}", placeholder="For whoever reads the list next year")
-        if st.button("Note it", key=f"note_{key}", type="primary", disabled=not reason.strip()):
-            try:
-                act(reason)
-            except cdp.CDPError as error:
-                st.error(f.escape(str(error)), icon=":material/error:")
-                return
-            st.toast("Noted. It takes effect with the next run.", icon=":material/check:")
 
 
 def review(ws: cdp.Workspace) -> None:
@@ -170,8 +160,8 @@ def _entry(ws: cdp.Workspace, entry: dict[str, Any]) -> None:
             st.altair_chart(chart, alt="What speaks for and against one person", key="waterfall")
         with st.container(horizontal=True):
             key = entry["review_id"]
-            _decide("Accept…", f"accept_{key}", lambda reason: ws.identity.accept(key, reason=reason))
-            _decide("Never link…", f"reject_{key}", lambda reason: ws.identity.reject(key, reason=reason))
+            parts.decide("Accept…", f"accept_{key}", lambda reason: ws.identity.accept(key, reason=reason))
+            parts.decide("Never link…", f"reject_{key}", lambda reason: ws.identity.reject(key, reason=reason))
 
 
 def decided(ws: cdp.Workspace) -> None:
@@ -202,69 +192,4 @@ def decided(ws: cdp.Workspace) -> None:
         st.caption("Click a decision to take it back. All of them stand in data/decisions/identity.jsonl.")
         return
     left, right = (":".join(end) for end in (made[row].left, made[row].right))
-    _decide("Take it back…", "revoke", lambda reason: ws.identity.revoke(left, right, reason=reason))
-
-
-def rules(ws: cdp.Workspace) -> None:
-    """The rules as they stand, to be changed and tried."""
-    text = st.text_area("Rules to try", value=_block(ws), key="rules_text", height=280)
-    if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
-        with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
-            st.session_state["rules_seen"] = _tried(ws, text)
-    seen = st.session_state.get("rules_seen")
-    if isinstance(seen, str):
-        st.warning(f.escape(seen), icon=":material/error:")
-    elif seen:
-        _changes(seen)
-
-
-def _block(ws: cdp.Workspace) -> str:
-    lines = (ws.root / "cdp.yaml").read_text(encoding="utf-8").splitlines()
-    start = next((n for n, line in enumerate(lines) if line.startswith("identity:")), None)
-    if start is None:
-        return "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
-    rest = (n for n in range(start + 1, len(lines)) if lines[n][:1] not in ("", " ", "#"))
-    return "\n".join(lines[start : next(rest, len(lines))]).rstrip() + "\n"
-
-
-def _tried(ws: cdp.Workspace, text: str) -> dict[str, Any] | str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rules.yaml"
-        path.write_text(text, encoding="utf-8")
-        try:
-            return ws.identity.preview(path).to_dict()
-        except cdp.CDPError as error:
-            return str(error)
-
-
-def _changes(seen: dict[str, Any]) -> None:
-    profiles = seen["profiles"]
-    with st.grid(4, min_column_width=150, gap="small"):
-        change = profiles["after"] - profiles["before"]
-        st.metric("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None, border=True)
-        st.metric("Split", f.number(profiles["split"]), help="Profiles that would fall apart", border=True)
-        st.metric("Merged", f.number(profiles["merged"]), help="Profiles that would join several", border=True)
-        st.metric("Unchanged", f.number(profiles["unchanged"]), border=True)
-    column = st.column_config
-    st.markdown("**Audiences**")
-    st.dataframe(
-        [{k: f.label(a[k]) if k == "audience" else a[k] for k in _SHOWN} for a in seen["audiences"]],
-        hide_index=True,
-        key="rules_audiences",
-        alt="Audiences before and after",
-        column_config={
-            name: column.NumberColumn(name.capitalize(), format="localized")
-            for name in ("before", "after", "entered", "exited")
-        }
-        | {"audience": "Audience"},
-    )
-    frame = view.examples(seen, session.revealed())
-    if frame.height:
-        st.markdown("**Examples**")
-        st.dataframe(
-            frame,
-            hide_index=True,
-            key="rules_examples",
-            alt="Profiles that would change",
-            column_config={"what": "What", "profile_id": "Profile", "parts": column.ListColumn("Parts", width="large")},
-        )
+    parts.decide("Take it back…", "revoke", lambda reason: ws.identity.revoke(left, right, reason=reason))

@@ -8,7 +8,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard.pages import decisions
+from cdp_core.dashboard.pages import decisions, rules
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import identity as view
 
@@ -43,7 +43,7 @@ def page(ws: cdp.Workspace) -> None:
         label_visibility="collapsed",
         bind="query-params",
     )
-    others = (decisions.why, decisions.review, decisions.decided, decisions.rules)
+    others = (decisions.why, decisions.review, decisions.decided, rules.draw)
     draw = dict(zip(_PARTS[1:], others, strict=True)).get(chosen)
     if draw is None:
         _overview(ws, found.conflicts)

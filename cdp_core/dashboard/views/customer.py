@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
-DRAWN = 150
 _TELLING = (
     "product_name",
     "name",
@@ -260,70 +258,3 @@ def summary(properties: dict[str, Any]) -> str:
     if not words:
         words = [f"{f.label(k)} {v}" for k, v in list(properties.items())[:3] if isinstance(v, str | int | float)]
     return " · ".join(words)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Identifiers as nodes (type, value, events), evidence as edges (left and right: places in `nodes`; source, rule,
-    events, first_seen, last_seen). `left_out` identifiers are too many to draw."""
-
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    edges: list[dict[str, Any]] = field(default_factory=list)
-    left_out: int = 0
-
-
-def graph(ws: cdp.Workspace, profile_id: str, reveal: bool) -> Graph:
-    """What ties a profile's identifiers together."""
-    identifiers = ws.table("user_identifiers")
-    own = identifiers.filter(identifiers.profile_id == profile_id)
-    shown = own.order_by([own.events.desc(), own.type, own.value]).limit(DRAWN)
-    links = ws.table("identity_links")
-    left = shown.select(left_type=shown.type, left_value=shown.value)
-    right = shown.select(right_type=shown.type, right_value=shown.value)
-    inside = links.semi_join(left, ["left_type", "left_value"]).semi_join(right, ["right_type", "right_value"])
-    total = int(ws.polars(own.aggregate(n=own.count())).item())
-    rows = ws.polars(shown).to_dicts()
-    places = {(row["type"], row["value"]): place for place, row in enumerate(rows)}
-    edges = [_edge(row, places) for row in ws.polars(inside.order_by(inside.events.desc()).limit(4 * DRAWN)).to_dicts()]
-    return Graph([_node(row, reveal) for row in rows], edges, max(total - len(rows), 0))
-
-
-def _node(row: dict[str, Any], reveal: bool) -> dict[str, Any]:
-    value = row["value"] if reveal else masking.mask(row["value"], row["type"]) or ""
-    short = value if len(value) <= 22 else value[:10] + "…" + value[-6:]
-    return {"type": row["type"], "value": short, "events": row["events"] or 0}
-
-
-def _edge(row: dict[str, Any], places: Mapping[tuple[str, str], int]) -> dict[str, Any]:
-    return {
-        "left": places[row["left_type"], row["left_value"]],
-        "right": places[row["right_type"], row["right_value"]],
-        **{key: row[key] for key in ("source", "rule", "events", "first_seen", "last_seen")},
-    }
-
-
-def evidence(graph: Graph) -> pl.DataFrame:
-    """The edges as a table. Columns: between, and, source, events, first_seen, last_seen."""
-    import polars as pl
-
-    names = [f"{f.label(node['type'])} {node['value']}" for node in graph.nodes]
-    rows = [
-        {
-            "between": names[e["left"]],
-            "and": names[e["right"]],
-            "source": e["source"],
-            "events": e["events"],
-            "first_seen": e["first_seen"],
-            "last_seen": e["last_seen"],
-        }
-        for e in graph.edges
-    ]
-    schema: dict[str, Any] = {
-        "between": pl.String,
-        "and": pl.String,
-        "source": pl.String,
-        "events": pl.Int64,
-        "first_seen": pl.Datetime("us"),
-        "last_seen": pl.Datetime("us"),
-    }
-    return pl.DataFrame(rows, schema=schema)

@@ -110,6 +110,13 @@ def decisions(ws: cdp.Workspace, reveal: bool) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**kinds, "at": pl.Datetime("us")})
 
 
+def about(ws: cdp.Workspace, left: str, right: str) -> str | None:
+    """What is decided about two identifiers, in words; None when nothing is."""
+    asked = {ws.identity.parse(left), ws.identity.parse(right)}
+    made = next((made for made in ws.identity.overrides() if {made.left, made.right} == asked), None)
+    return f"{ACTIONS[made.action]}, decided on {f.exact(made.at)}: {made.reason}" if made else None
+
+
 def examples(changes: dict[str, Any], reveal: bool) -> pl.DataFrame:
     """Profiles that would be split or merged: what, profile_id, parts (identifiers of each part in short)."""
     rows = []

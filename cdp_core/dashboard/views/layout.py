@@ -42,15 +42,29 @@ def place(count: int, pairs: Sequence[tuple[int, int]]) -> list[tuple[float, flo
     return [(round(float(x), 4), round(float(y), 4)) for x, y in scaled]
 
 
+def tied(count: int, pairs: Sequence[tuple[int, int]], one: int, other: int) -> bool:
+    """Whether a way leads from one node to another.
+
+    >>> tied(3, [(0, 1), (1, 2)], 0, 2), tied(3, [(1, 2)], 0, 2)
+    (True, False)
+    """
+    return _from(one, _near(count, pairs))[other] >= 0
+
+
 def _steps(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Steps between all nodes; nodes that nothing ties are two steps further apart than any others."""
+    near = _near(count, pairs)
+    rows = [_from(start, near) for start in range(count)]
+    far = max(max(row) for row in rows) + 2
+    return [[far if step < 0 else step for step in row] for row in rows]
+
+
+def _near(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     near: list[list[int]] = [[] for _ in range(count)]
     for a, b in pairs:
         near[a].append(b)
         near[b].append(a)
-    rows = [_from(start, near) for start in range(count)]
-    far = max(max(row) for row in rows) + 2
-    return [[far if step < 0 else step for step in row] for row in rows]
+    return near
 
 
 def _from(start: int, near: list[list[int]]) -> list[int]:

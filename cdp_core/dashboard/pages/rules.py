@@ -1,0 +1,140 @@
+"""The part of the identity page where people try other rules, save them, and take them back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import cdp_core as cdp
+from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard import session
+from cdp_core.dashboard.views import decisions as view
+
+_SHOWN = ("audience", "before", "after", "entered", "exited")
+_SEEN, _SAVED = "rules_seen", "rules_saved"
+_FIRST = "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A preview: of which text, over which cdp.yaml, and what it would do or what is wrong with it."""
+
+    text: str
+    version: str
+    changes: dict[str, Any] | None = None
+    wrong: str | None = None
+
+
+def draw(ws: cdp.Workspace) -> None:
+    """The rules as they stand, to be changed, tried and saved."""
+    try:
+        standing = ws.identity.rules.text
+    except cdp.CDPError as error:
+        st.error(f.escape(str(error)), icon=":material/error:")
+        return
+    text = st.text_area("Rules to try", value=standing or _FIRST, key="rules_text", height=280)
+    if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
+        with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
+            st.session_state[_SEEN] = _tried(ws, text)
+    _saved(ws, standing)
+    seen: Tried | None = st.session_state.get(_SEEN)
+    if seen is None:
+        return
+    if seen.changes is None:
+        st.warning(f.escape(seen.wrong or ""), icon=":material/error:")
+        return
+    _offer(ws, seen, text, standing)
+    _changes(seen.changes)
+
+
+@contextmanager
+def _as_file(text: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.yaml"
+        path.write_text(text, encoding="utf-8")
+        yield path
+
+
+def _tried(ws: cdp.Workspace, text: str) -> Tried:
+    with _as_file(text) as path:
+        try:
+            return Tried(text, ws.config.version, ws.identity.preview(path).to_dict())
+        except cdp.CDPError as error:
+            return Tried(text, ws.config.version, wrong=str(error))
+
+
+def _offer(ws: cdp.Workspace, seen: Tried, text: str, standing: str) -> None:
+    """Saving what has been previewed, and only that."""
+    if text.strip() == standing.strip():
+        st.caption("These rules stand in cdp.yaml.")
+        return
+    if text != seen.text:
+        st.caption("The text has changed since this preview. Show what it would do before saving it.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        wanted = st.button("Save these rules to cdp.yaml", key="rules_save", icon=":material/save:")
+        st.caption("Nothing changes before the next run.", width="stretch")
+    if wanted:
+        with _as_file(text) as path:
+            _write(lambda: ws.identity.rules.save(path, version=seen.version))
+
+
+def _saved(ws: cdp.Workspace, standing: str) -> None:
+    """What was just saved, with the way back, for as long as it stands."""
+    edit = st.session_state.get(_SAVED)
+    if edit is None or edit.after != standing:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/check_circle: Saved in {f.escape(edit.file)}. The next run applies the rules.")
+        st.space("stretch")
+        if st.button("Undo", key="rules_undo", icon=":material/undo:", help="Put the earlier rules back"):
+            _write(lambda: ws.identity.rules.undo(edit))
+
+
+def _write(act: Callable[[], object]) -> None:
+    """Change cdp.yaml and draw the page anew, or say why not. What was saved is kept for the way back."""
+    try:
+        st.session_state[_SAVED] = act()
+    except cdp.CDPError as error:
+        st.error(f.escape(str(error)), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _changes(seen: dict[str, Any]) -> None:
+    profiles = seen["profiles"]
+    with st.grid(4, min_column_width=150, gap="small"):
+        change = profiles["after"] - profiles["before"]
+        st.metric("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None, border=True)
+        st.metric("Split", f.number(profiles["split"]), help="Profiles that would fall apart", border=True)
+        st.metric("Merged", f.number(profiles["merged"]), help="Profiles that would join several", border=True)
+        st.metric("Unchanged", f.number(profiles["unchanged"]), border=True)
+    column = st.column_config
+    st.markdown("**Audiences**")
+    st.dataframe(
+        [{k: f.label(a[k]) if k == "audience" else a[k] for k in _SHOWN} for a in seen["audiences"]],
+        hide_index=True,
+        key="rules_audiences",
+        alt="Audiences before and after",
+        column_config={
+            name: column.NumberColumn(name.capitalize(), format="localized")
+            for name in ("before", "after", "entered", "exited")
+        }
+        | {"audience": "Audience"},
+    )
+    frame = view.examples(seen, session.revealed())
+    if frame.height:
+        st.markdown("**Examples**")
+        st.dataframe(
+            frame,
+            hide_index=True,
+            key="rules_examples",
+            alt="Profiles that would change",
+            column_config={"what": "What", "profile_id": "Profile", "parts": column.ListColumn("Parts", width="large")},
+        )
