@@ -19,7 +19,7 @@ from cdp_core.identity.batch import ID, Batch, Published, read_batch
 from cdp_core.identity.identifiers import KEY, know, see
 from cdp_core.identity.ids import Elsewhere
 from cdp_core.identity.links import PAIR, evidence, named_links
-from cdp_core.identity.onwards import Unclear, conflicts_onwards, identifiers_onwards, links_onwards
+from cdp_core.identity.onwards import conflicts_onwards, identifiers_onwards, links_onwards, shared_anew
 from cdp_core.identity.overrides import Override
 from cdp_core.identity.resolve import Resolution, Rest, settled
 from cdp_core.identity.spec import IdentitySpec
@@ -78,12 +78,7 @@ def update(
     if spec.hold.bridge or (spec.shared is not None and spec.rules("user_id") and first != "user_id"):
         return None
     batch = read_batch(engine, events, fresh, spec, published, overrides)
-    if batch is None:
-        return None
-    try:
-        return _Work(engine, events, spec, published, batch, overrides, now).update()
-    except Unclear:
-        return None
+    return None if batch is None else _Work(engine, events, spec, published, batch, overrides, now).update()
 
 
 @dataclass
@@ -96,11 +91,13 @@ class _Work:
     overrides: Sequence[Override]
     now: datetime
 
-    def update(self) -> Update:
+    def update(self) -> Update | None:
         engine, batch, published = self.engine, self.batch, self.published
         uses = engine.polars(batch.seen.uses)
         first = uses.group_by("tuple").agg(at=pl.col("first_seen").min())
-        lost = self._lost_facts()
+        lost, shared = self._lost_facts(), shared_anew(engine, batch, published, self.spec)
+        if lost is None or shared is None:
+            return None
         dropped = pl.Series("profile_id", [], dtype=pl.String)
         if batch.dropped is not None:
             dropped = engine.polars(published.event_profiles.semi_join(batch.dropped, KEY))["profile_id"].unique()
@@ -111,7 +108,7 @@ class _Work:
         counted = identifiers_onwards(batch, found.settled, uses)
         links = links_onwards(batch.links, batch.known_links, lost, engine.polars(again.identity_links))
         conflicts = conflicts_onwards(
-            engine, batch, published, self.spec, found.profiles, engine.polars(again.identity_conflicts)
+            engine, batch, shared, self.spec, found.profiles, engine.polars(again.identity_conflicts)
         )
         moved = self._moved(found, again, before)
         rows = engine.frame(counted)
@@ -132,8 +129,10 @@ class _Work:
             profiles=len(found.profiles),
         )
 
-    def _lost_facts(self) -> pl.DataFrame:
-        """Keys of the links that events stated which no longer count."""
+    def _lost_facts(self) -> pl.DataFrame | None:
+        """Keys of the links that events stated which no longer count; None when they bear values to be ignored or set
+        aside, the counts of which cannot be taken back.
+        """
         engine, batch = self.engine, self.batch
         none = batch.links.select(_FACT).clear()
         if batch.dropped is None:
@@ -141,7 +140,7 @@ class _Work:
         seen = see(engine, self.events.semi_join(batch.dropped, KEY), self.spec, all_count=True)
         known = know(engine, seen, self.spec)
         if known.values["problem"].is_not_null().any() or known.frame.join(batch.aside, on=ID, how="semi").height:
-            raise Unclear
+            return None
         return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(_FACT)])
 
     def _again(self, found: Affected, ids: ir.Table, inside: ir.Table) -> tuple[Resolution, ir.Table]:

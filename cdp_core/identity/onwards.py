@@ -19,10 +19,6 @@ _FACT = [*PAIR, "source", "rule"]
 _KEY = ["type", "value", "rule", "action"]
 
 
-class Unclear(Exception):
-    """It cannot be told without looking at all events."""
-
-
 def identifiers_onwards(batch: Batch, settled: pl.DataFrame, uses: pl.DataFrame) -> pl.DataFrame:
     """Rows of tables.USER_IDENTIFIERS of identifiers in `settled` (tuple, profile_id), with what `uses` adds."""
     said = batch.members.join(settled, on="tuple").join(uses, on="tuple")
@@ -49,16 +45,15 @@ def _summed(new: pl.DataFrame, old: pl.DataFrame, key: list[str]) -> pl.DataFram
 
 
 def conflicts_onwards(
-    engine: Engine, batch: Batch, published: Published, spec: IdentitySpec, profiles: pl.Series, again: pl.DataFrame
+    engine: Engine, batch: Batch, shared: pl.DataFrame, spec: IdentitySpec, profiles: pl.Series, again: pl.DataFrame
 ) -> pl.DataFrame:
     """tables.IDENTITY_CONFLICTS whole: those of `profiles` as `again` has them, the counts of the others carried on.
-
-    Raises Unclear when it is not known how many user_ids an identifier has met.
+    `shared`: what new events say of identifiers that are set aside.
     """
     old = batch.conflicts
     stay = old.filter(pl.col("profile_id").is_not_null(), ~pl.col("profile_id").is_in(profiles.implode()))
     fresh = again.filter(pl.col("action") != IGNORED)
-    counted = pl.concat([ignored(engine, batch.seen, batch.known), _shared_anew(engine, batch, published, spec)])
+    counted = pl.concat([ignored(engine, batch.seen, batch.known), shared])
     lists = old.filter(pl.col("action").is_in([IGNORED, SET_ASIDE]))
     return pl.concat([stay, fresh, _carried(lists, counted, spec)])
 
@@ -77,8 +72,10 @@ def _carried(old: pl.DataFrame, new: pl.DataFrame, spec: IdentitySpec) -> pl.Dat
     )
 
 
-def _shared_anew(engine: Engine, batch: Batch, published: Published, spec: IdentitySpec) -> pl.DataFrame:
-    """What new events say of identifiers that are set aside; held: user_ids not seen with them before."""
+def shared_anew(engine: Engine, batch: Batch, published: Published, spec: IdentitySpec) -> pl.DataFrame | None:
+    """What new events say of identifiers that are set aside; held: user_ids not seen with them before. None when it is
+    not known which these are.
+    """
     nodes = batch.known.frame.join(batch.aside, on=ID, how="semi").select("node", *ID)
     if nodes.is_empty():
         return IDENTITY_CONFLICTS.empty()
@@ -87,17 +84,16 @@ def _shared_anew(engine: Engine, batch: Batch, published: Published, spec: Ident
     users = said.filter(pl.col("type") == "user_id").select("tuple", left_type="type", left_value="value")
     others = said.join(nodes, on="node", how="semi").rename({"type": "right_type", "value": "right_value"})
     pairs = others.join(users, on="tuple").select("node", *PAIR).unique().join(batch.known_links, on=PAIR, how="anti")
-    if pairs.height:
-        _told_by_links(engine, published, spec, pairs)
+    if pairs.height and not _told_by_links(engine, published, spec, pairs):
+        return None
     met = pairs.group_by("node").agg(user_ids=pl.len().cast(pl.Int64))
     counts = nodes.select("node").join(met, on="node", how="left").with_columns(pl.col("user_ids").fill_null(0))
     return set_aside_rows(engine, batch.seen, batch.known, counts, spec)
 
 
-def _told_by_links(engine: Engine, published: Published, spec: IdentitySpec, pairs: pl.DataFrame) -> None:
+def _told_by_links(engine: Engine, published: Published, spec: IdentitySpec, pairs: pl.DataFrame) -> bool:
     """Links tell which user_ids an identifier has met unless events bear several, or it is derived from another one."""
     derived = {*spec.derived(), *(d.from_ for d in spec.derived().values())}
     links = published.identity_links
     several = links.filter(links.left_type == "user_id", links.right_type == "user_id").limit(1)
-    if pairs["right_type"].is_in(list(derived)).any() or not engine.polars(several).is_empty():
-        raise Unclear
+    return not pairs["right_type"].is_in(list(derived)).any() and engine.polars(several).is_empty()

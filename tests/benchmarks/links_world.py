@@ -58,7 +58,9 @@ def _named(type_: str, number: np.ndarray, value: pl.Expr) -> pl.DataFrame:
 def _links(rng: np.random.Generator, source: str, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
     minute = pl.Series(rng.integers(0, MINUTES, left.height), dtype=pl.Int64)
     first = pl.lit(_START).cast(pl.Datetime("us")) + pl.duration(minutes=minute)
-    return pl.concat([left.rename(lambda c: f"left_{c}"), right.rename(lambda c: f"right_{c}")], how="horizontal").select(
+    return pl.concat(
+        [left.rename(lambda c: f"left_{c}"), right.rename(lambda c: f"right_{c}")], how="horizontal"
+    ).select(
         pl.all(),
         source=pl.lit(source),
         rule=pl.lit("same_event"),
