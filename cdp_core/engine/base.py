@@ -94,6 +94,9 @@ class Engine(Protocol):
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         """A column of text as JSON strings, quotation marks included; null stays null."""
 
+    def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
+        """A number of 64 bits for two texts: cheaper to join on; two pairs may have the same one, if hardly ever."""
+
     def snapshot(self) -> int:
         """Number of the newest published snapshot; it grows with every commit."""
 

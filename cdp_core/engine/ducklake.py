@@ -263,6 +263,9 @@ class DuckLakeEngine:
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         return _to_json()(text)
 
+    def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
+        return _hash()(left, right)
+
     def snapshot(self) -> int:
         return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchall()[0][0])
 
@@ -333,6 +336,15 @@ def _from_json_strings() -> Any:
     def from_json(column, shape): ...  # type: ignore[no-untyped-def]
 
     return from_json
+
+
+def _hash() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "string"), "uint64"), name="hash")
+    def digest(left, right): ...  # type: ignore[no-untyped-def]
+
+    return digest
 
 
 def _to_json() -> Any:

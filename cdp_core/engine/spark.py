@@ -189,6 +189,9 @@ class SparkEngine:
         framed = _to_json()(ibis.struct({"t": text}))
         return text.isnull().ifelse(ibis.null("string"), framed.substr(5, framed.length() - 6))
 
+    def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
+        return _hash()(left, right)
+
     def snapshot(self) -> int:
         return int(self._read_manifest().get("snapshot", 0))
 
@@ -286,6 +289,15 @@ def _get_json_object() -> Any:
     def get_json_object(column, path): ...  # type: ignore[no-untyped-def]
 
     return get_json_object
+
+
+def _hash() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "string"), "int64"), name="xxhash64")
+    def digest(left, right): ...  # type: ignore[no-untyped-def]
+
+    return digest
 
 
 def _to_json() -> Any:

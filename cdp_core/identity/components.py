@@ -40,8 +40,10 @@ def components_in_memory(nodes: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
     ordered = nodes.sort()
     if ordered.is_empty():
         return pl.DataFrame(schema={"node": pl.Int64, "component": pl.Int64})
-    left = ordered.search_sorted(edges["left"]).to_numpy()
-    right = ordered.search_sorted(edges["right"]).to_numpy()
+    dense = ordered[0] == 0 and ordered[-1] == len(ordered) - 1
+    left, right = (
+        (edges[side] if dense else ordered.search_sorted(edges[side])).to_numpy() for side in ("left", "right")
+    )
     shape = (len(ordered), len(ordered))
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=shape)
     _, label = connected_components(graph, directed=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -35,19 +36,26 @@ class Elsewhere:
 
 
 def profile_ids(
-    engine: Engine, identifiers: ir.Table, previous: ir.Table | None, *, elsewhere: Elsewhere | None = None
+    engine: Engine,
+    identifiers: ir.Table,
+    previous: ir.Table | None,
+    *,
+    elsewhere: Elsewhere | None = None,
+    named: ir.Table | None = None,
 ) -> tuple[ir.Table, ir.Table]:
     """Ids for profiles by number, and the ids that are given up.
 
     `identifiers`: node, type, value, profile (a number), first_seen. `previous`: tables.USER_IDENTIFIERS as it was.
-    `elsewhere`: of profiles that are not looked at and stay, the ids.
+    `elsewhere`: of profiles that are not looked at and stay, the ids. `named`: what each would be called
+    (profile, profile_id) where that is known; `node` is not needed then.
     Gives (profile, profile_id) and (from_profile_id, profile): where most identifiers of a lost id are now.
 
     A profile keeps the id it shares most identifiers with, each id going to one profile; ties go to the id seen first,
     then to the smaller id, then to the profile seen first. A profile without one is called after its first identifier
     (by time, priority, value): p_ and the start of the SHA-256 of `type:value`.
     """
-    named = _named_after_first(engine, identifiers)
+    if named is None:
+        named = _named_after_first(engine, identifiers)
     if previous is None:
         return named, engine.frame(pl.DataFrame(schema={"from_profile_id": pl.String, "profile": pl.Int64}))
     kept, lost = _inherited(engine, identifiers, previous)
@@ -63,14 +71,27 @@ def profile_ids(
     return ids, lost
 
 
-def _named_after_first(engine: Engine, identifiers: ir.Table) -> ir.Table:
+def first_identifiers(identifiers: ir.Table, order: Callable[[ir.Table], ir.Value]) -> ir.Table:
+    """profile, first: the smallest `order` among the earliest identifiers of each profile."""
     import ibis
 
-    in_time = ibis.window(group_by="profile", order_by=[identifiers.first_seen, identifiers.node])
-    placed = identifiers.select("profile", "type", "value", place=ibis.row_number().over(in_time))
-    first = placed.filter(placed.place == 0)
-    digest = (first.type + ":" + first.value).hexdigest("sha256").substr(0, LENGTH)
-    return engine.keep(first.select("profile", profile_id=ibis.literal("p_") + digest))
+    timed = identifiers.mutate(at=identifiers.first_seen.fill_null(ibis.timestamp("9999-01-01")))
+    early = timed.group_by("profile").agg(at=timed.at.min())
+    tied = timed.join(early, ["profile", "at"])
+    return tied.group_by("profile").agg(first=order(tied).min())
+
+
+def called_after(text: ir.StringValue) -> ir.StringValue:
+    """The id of a profile whose first identifier is written `type:value`."""
+    import ibis
+
+    return ibis.literal("p_") + text.hexdigest("sha256").substr(0, LENGTH)
+
+
+def _named_after_first(engine: Engine, identifiers: ir.Table) -> ir.Table:
+    first = engine.keep(first_identifiers(identifiers, lambda t: t.node))
+    named = first.join(identifiers.select("node", "profile", "type", "value"), ["profile", ("first", "node")])
+    return engine.keep(named.select("profile", profile_id=called_after(named.type + ":" + named.value)))
 
 
 def _inherited(engine: Engine, identifiers: ir.Table, previous: ir.Table) -> tuple[ir.Table, ir.Table]:

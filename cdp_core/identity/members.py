@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -225,22 +226,32 @@ def _lost(settled: Settled, combinations: pl.Series, profile_of: dict[int, int])
     schema = {"combination": pl.Int64, "kept": pl.Int64, "rule": pl.String, "count": pl.Int64, "limit": pl.Int64}
     rows = [(d.combination, d.kept, d.rule, d.count, d.limit) for d in settled.demotions]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    nodes = combinations.gather(frame["combination"])
-    profiles = [profile_of[settled.holder[node]] for node in nodes.list.first()]
-    candidates = [[profile_of[p] for p in d.profiles] for d in settled.demotions]
+    nodes = combinations.gather(frame["combination"]).to_list()
+    profiles = [profile_of[settled.holder[combination[0]]] for combination in nodes]
+    candidates = [tuple(profile_of[p] for p in d.profiles) for d in settled.demotions]
     ends = [
-        _ends(d.rule, list(combination), d.kept, profile, others)
+        _ends(d.rule, combination, d.kept, profile, others)
         for d, combination, profile, others in zip(settled.demotions, nodes, profiles, candidates, strict=True)
     ]
     return frame.with_columns(
+        _lists(candidates).alias("candidates"),
         pl.Series("profile", profiles, dtype=pl.Int64),
-        pl.Series("candidates", candidates, dtype=pl.List(pl.Int64)),
         pl.Series("left", [left for left, _ in ends], dtype=pl.Int64),
         pl.Series("right", [right for _, right in ends], dtype=pl.Int64),
     )
 
 
-def _ends(rule: str, nodes: list[int], kept: int, profile: int, candidates: list[int]) -> tuple[int, int]:
+def _lists(rows: list[tuple[int, ...]]) -> pl.Series:
+    """A column of lists, built in one piece: Polars takes them one by one otherwise."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    flat = pa.array([value for row in rows for value in row], type=pa.int64())
+    return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(ends), flat)))
+
+
+def _ends(rule: str, nodes: list[int], kept: int, profile: int, candidates: Sequence[int]) -> tuple[int, int]:
     """A profile is called by its first identifier, so two profiles are linked by theirs; a bridge by its own ends."""
     other = next((c for c in candidates if c != profile), None)
     if rule == BRIDGE or other is None:

@@ -79,6 +79,7 @@ class _State:
         self.found = found
         self.rules = rules
         self.totals: list[Total] = []
+        self.nothing = rules.nothing()
 
     def seed(self, nodes: Sequence[int]) -> None:
         total = self.rules.nothing()
@@ -89,9 +90,11 @@ class _State:
     def add(self, number: int, nodes: Sequence[int]) -> None:
         """Grow the would-be profile node by node until a rule breaks; what came before is kept."""
         found, rules = self.found, self.rules
+        if self._is_one(nodes):
+            return
         roots: list[int] = []
         fresh: list[int] = []
-        total = rules.nothing()
+        total = self.nothing
         for place, node in enumerate(nodes):
             profile = found.holder.get(node)
             if profile is None:
@@ -100,7 +103,9 @@ class _State:
                 profile = found.root(profile)
                 if profile in roots:
                     continue
-                grown = rules.together(total, self.totals[profile], merged=bool(roots))
+                grown = (
+                    rules.together(total, self.totals[profile], merged=bool(roots)) if place else self.totals[profile]
+                )
             broken = rules.broken(grown) if place else None
             if broken:
                 others = tuple(dict.fromkeys((*roots, profile) if profile is not None else roots))
@@ -112,6 +117,15 @@ class _State:
             else:
                 roots.append(profile)
         self._keep(roots, fresh, total)
+
+    def _is_one(self, nodes: Sequence[int]) -> bool:
+        """Whether one profile holds them all already."""
+        holder, root = self.found.holder, self.found.root
+        profile = holder.get(nodes[0])
+        if profile is None:
+            return False
+        profile = root(profile)
+        return all((other := holder.get(node)) is not None and root(other) == profile for node in nodes[1:])
 
     def _keep(self, roots: list[int], fresh: list[int], total: Total) -> None:
         if len(roots) == 1 and not fresh:

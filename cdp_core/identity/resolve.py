@@ -102,11 +102,49 @@ def settled(
     hangs together with them; identifiers set aside before are then not listed among the conflicts again.
     """
     started = time.perf_counter()
+    group = grouped(engine, seen, spec, overrides=overrides, aside=rest.aside if rest else None)
+    members, identifiers = group.members, group.identifiers
+    elsewhere = rest.ids if rest else None
+    ids, lost = profile_ids(engine, identifiers, previous, elsewhere=elsewhere)
+    return Resolution(
+        identity_links=as_identity_links(engine, group.links, group.known, overrides),
+        user_identifiers=_user_identifiers(engine, identifiers, ids),
+        event_profiles=_event_profiles(engine, seen, members, ids),
+        profile_merges=profile_merges(engine, ids, lost, merges, now, elsewhere=elsewhere),
+        identity_conflicts=conflicts(engine, seen, group.known, members.demoted, ids, group.shared, spec),
+        stats=_stats(engine, identifiers, ids, members, started),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """Profiles by number, before they have ids. `identifiers`: node, type, value, profile, first_seen, last_seen,
+    events. `links` as `evidence` gives them. `shared`: identifiers set aside for what is counted here.
+    """
+
+    known: Known
+    links: ir.Table
+    shared: pl.DataFrame
+    members: Members
+    identifiers: ir.Table
+
+
+def grouped(
+    engine: Engine,
+    seen: Seen,
+    spec: IdentitySpec,
+    *,
+    overrides: Sequence[Override] = (),
+    aside: pl.DataFrame | None = None,
+) -> Grouped:
+    """Which identifiers are one. `aside`: type, value of those set aside whatever is counted here."""
     known = know(engine, seen, spec)
     told = constraints(overrides, known.frame)
     shared = shared_identifiers(engine, known, spec)
-    if rest is not None:
-        shared, before = _with_aside(shared, known, rest.aside)
+    listed = shared
+    if aside is not None:
+        shared, before = _with_aside(shared, known, aside)
+        listed = shared.filter(~pl.col("node").is_in(before.implode()))
     links = evidence(engine, seen, known)
     joining, edges = known, links
     if shared.height:
@@ -119,18 +157,7 @@ def settled(
         told = told.keeping_apart(weak_bridges(engine, found, edges, spec.hold.bridge))
     members = assign(engine, seen, joining, found, spec, told)
     identifiers = _identifiers(engine, seen, joining, members, told)
-    elsewhere = rest.ids if rest else None
-    ids, lost = profile_ids(engine, identifiers, previous, elsewhere=elsewhere)
-    if rest is not None:
-        shared = shared.filter(~pl.col("node").is_in(before.implode()))
-    return Resolution(
-        identity_links=as_identity_links(engine, links, known, overrides),
-        user_identifiers=_user_identifiers(engine, identifiers, ids),
-        event_profiles=_event_profiles(engine, seen, members, ids),
-        profile_merges=profile_merges(engine, ids, lost, merges, now, elsewhere=elsewhere),
-        identity_conflicts=conflicts(engine, seen, known, members.demoted, ids, shared, spec),
-        stats=_stats(engine, identifiers, ids, members, started),
-    )
+    return Grouped(known=known, links=links, shared=listed, members=members, identifiers=identifiers)
 
 
 def _with_aside(shared: pl.DataFrame, known: Known, aside: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -54,29 +55,33 @@ class Rules:
     def with_node(self, total: Total, node: int) -> Total:
         """The same with one identifier more."""
         kind = self.kinds[node]
-        counts, times = total.counts, total.times
+        counts, times, sides = total.counts, total.times, total.sides
+        own_sides = self.sides.get(node)
+        if own_sides:
+            sides = sides | own_sides
         if node not in self.uncounted:
             counts = (*counts[:kind], counts[kind] + 1, *counts[kind + 1 :])
             if kind in self.windows:
                 own = tuple((self.first[node],) if k == kind else () for k in self.windows)
                 times = _merged(times, own)
-        return Total(counts, total.size + 1, total.merges, total.sides | self.sides.get(node, frozenset()), times)
+        return Total(counts, total.size + 1, total.merges, sides, times)
 
     def together(self, left: Total, right: Total, *, merged: bool) -> Total:
         """Both in one; `merged` when that is one merge more."""
         return Total(
-            tuple(a + b for a, b in zip(left.counts, right.counts, strict=True)),
+            tuple(map(operator.add, left.counts, right.counts)),
             left.size + right.size,
             left.merges + right.merges + merged,
-            left.sides | right.sides,
+            left.sides | right.sides if right.sides else left.sides,
             _merged(left.times, right.times),
         )
 
     def broken(self, total: Total) -> tuple[str, int, int] | None:
         """The first rule that a profile breaks, what it has and what it may have; None when it breaks none."""
-        for side in sorted(total.sides):
-            if side ^ 1 in total.sides:
-                return self.apart[side // 2], 2, 1
+        if total.sides:
+            for side in sorted(total.sides):
+                if side ^ 1 in total.sides:
+                    return self.apart[side // 2], 2, 1
         if self.users is not None and total.counts[self.users] > 1:
             return HOLD_USERS, total.counts[self.users], 1
         for kind, count in enumerate(total.counts):
@@ -104,4 +109,6 @@ class Rules:
 
 
 def _merged(left: tuple[tuple[int, ...], ...], right: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    if not left:
+        return left
     return tuple(tuple(heapq.merge(a, b)) if a and b else a or b for a, b in zip(left, right, strict=True))

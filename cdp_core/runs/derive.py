@@ -34,7 +34,7 @@ _CODE = "2"
 class Derived:
     """Tables that are ready to publish; `appended` ones are added to, the others replaced, those in `changed` only by
     the rows that differ. `decisions` about identity are those in force; `rules` is a fingerprint of what identity
-    depends on beside events, None: everything is looked at.
+    depends on beside events, None: everything is looked at. `note` says of the stage just done what its rows do not.
     """
 
     replaced: dict[str, ir.Table] = field(default_factory=dict)
@@ -43,6 +43,7 @@ class Derived:
     stages: dict[str, str] = field(default_factory=dict)
     decisions: Sequence[Override] = ()
     rules: str | None = None
+    note: str = ""
 
     def all(self) -> dict[str, ir.Table]:
         return {**self.replaced, **self.appended}
@@ -112,10 +113,12 @@ def derive(
                 result.note = "unchanged"
                 continue
             progress(name, None, "")
+            made.note = ""
             result.rows_in, result.rows_out = steps[name](engine, config, made, run, now)
             if name == "profiles" and "identity" in stale and config.identity.matching:
                 progress(name, None, "matching")
                 _matching(engine, config, made, run, now, full=full)
+            result.note = made.note
             progress(name, 1.0, f"{result.rows_out:,} rows")
     return made
 
@@ -135,6 +138,7 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
     update = new_events.update_identity(engine, config, rules, made.decisions, now) if made.rules == rules else None
     if update:
         made.changed = update.changes
+        made.note = f"{update.profiles:,} profiles touched"
         made.replaced.update({name: c.applied(engine.table(name)) for name, c in update.changes.items()})
         made.replaced.update(profile_merges=update.profile_merges, identity_conflicts=update.identity_conflicts)
         return counted, _count(engine, made.replaced["user_identifiers"])

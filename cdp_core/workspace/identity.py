@@ -49,6 +49,34 @@ class Identity:
         ends = self.parse(left), self.parse(right)
         return link_evidence(workspace.engine, workspace.config.identity, *ends, examples=examples)
 
+    def from_links(self, links: pl.DataFrame | Path | str) -> pl.DataFrame:
+        """Profiles of links from elsewhere, by the workspace's rules; nothing is written.
+
+        `links`: a frame or a Parquet file with the columns of the table identity_links, values spelled as there (e-mail
+        addresses in lower case, phone numbers as +14155550134). Gives the columns of user_identifiers.
+        Raises UsageError when the file cannot be read or a column is missing.
+        """
+        import polars as pl
+
+        from cdp_core.identity.from_links import resolve_links
+        from cdp_core.tables import IDENTITY_LINKS
+
+        if not isinstance(links, pl.DataFrame):
+            try:
+                links = pl.read_parquet(links)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                raise UsageError(f"{links} cannot be read: {str(error).splitlines()[0]}") from None
+        wanted = IDENTITY_LINKS.polars_schema()
+        missing = [c for c in wanted if c not in links.columns]
+        if missing:
+            raise UsageError(f"the links have no column {missing[0]}", choices=list(wanted))
+        engine, spec = self._workspace.engine, self._workspace.config.identity
+        try:
+            found = resolve_links(engine, engine.frame(links.select(wanted.names()).cast(wanted)), spec)
+            return engine.polars(found.user_identifiers).sort("profile_id", "type", "value")
+        finally:
+            engine.clear_scratch()
+
     def history(self, identifier: str) -> list[dict[str, Any]]:
         """Every merge and demotion of a profile, in time; see `profile_history`."""
         from cdp_core.identity.history import profile_history

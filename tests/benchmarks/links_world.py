@@ -12,15 +12,17 @@ MINUTES = 365 * 24 * 60
 _START = datetime(2025, 1, 1)
 
 
-def write(path: Path, *, links: int = 10_000_000, identifiers: int = 6_000_000, shared_every: int = 50) -> int:
-    """Write so many rows of tables.IDENTITY_LINKS in random order; of every `shared_every` people one writes down the
-    e-mail of the one before. Gives the number of people.
+def write(path: Path, *, links: int = 10_000_000, identifiers: int = 6_000_000, shared_every: int | None = 50) -> int:
+    """Write so many rows of tables.IDENTITY_LINKS in random order; of every `shared_every` people (None: nobody) one
+    writes down the e-mail of the one before. Gives the number of people.
     """
     rng = np.random.default_rng(1)
     people = identifiers // 4
     devices = identifiers - 2 * people
     person = np.arange(people)
-    mail = np.where((person % shared_every == 0) & (person > 0), person - 1, person)
+    mail = person
+    if shared_every:
+        mail = np.where((person % shared_every == 0) & (person > 0), person - 1, person)
     owner = np.concatenate([person, rng.integers(0, people, devices - people)])
     rng.shuffle(owner)
     again = rng.permutation(devices)[: (links - people - devices) // 2]
