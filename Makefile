@@ -20,6 +20,7 @@ check: .venv/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy cdp_core
 
 bench: .venv/.test
+	-$(PIP) 'rustworkx>=0.17'
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 
 faults: .venv/.test
