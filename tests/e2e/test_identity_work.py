@@ -196,6 +196,26 @@ def test_never_link_keeps_them_apart_and_revoking_it_restores_everything(shop: c
     assert shop.identity.overrides() == []
 
 
+def test_what_is_kept_apart_is_sent_apart_and_sent_together_again(shop: cdp.Workspace) -> None:
+    sync = shop.sync("all_profiles_parquet")
+    assert sync.run().failed == 0
+    _, graph = a_merged_profile(shop)
+    left, right = a_bridge(graph) or ("", "")
+    shop.identity.never_link(left, right, reason="two people")
+    rerun(shop)
+    plan = sync.plan()
+    apart = {shop.resolve(left), shop.resolve(right)}
+    assert len(apart) == 2
+    assert plan.add == 1
+    assert plan.remove == 0
+    assert sync.run().failed == 0
+    sent = pl.read_parquet(shop.root / "data/exports/profiles.parquet")
+    assert apart <= set(sent["profile_id"])
+    shop.identity.revoke(left, right)
+    rerun(shop)
+    assert sync.plan().remove == 1
+
+
 def test_a_split_cuts_one_link_and_nothing_else(shop: cdp.Workspace) -> None:
     profile_id, graph = a_merged_profile(shop)
     left, right = a_bridge(graph) or ("", "")
