@@ -138,7 +138,7 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
     update = new_events.update_identity(engine, config, rules, made.decisions, now) if made.rules == rules else None
     if update:
         made.changed = update.changes
-        made.note = f"{update.profiles:,} profiles touched"
+        made.note = f"{update.profiles:,} profiles resolved again"
         made.replaced.update({name: c.applied(engine.table(name)) for name, c in update.changes.items()})
         made.replaced.update(profile_merges=update.profile_merges, identity_conflicts=update.identity_conflicts)
         return counted, _count(engine, made.replaced["user_identifiers"])

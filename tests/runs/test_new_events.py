@@ -64,7 +64,7 @@ def test_only_what_is_new_is_looked_at(shop: cdp.Workspace, monkeypatch: pytest.
     more(shop, 2)
     with monkeypatch.context() as patch:
         patch.setattr(room, "resolve", None)
-        assert stage(shop.run()) == ("succeeded", "2 profiles touched")
+        assert stage(shop.run()) == ("succeeded", "2 profiles resolved again")
     after = content(shop)
     assert len(after["identity_conflicts"]) == 1
     assert {p["city"] for p in after["profiles"]} == {"Rome", "Lima", "Oslo", "Bonn"}
@@ -86,7 +86,7 @@ def test_what_a_stopped_run_loaded_is_new_to_the_next(shop: cdp.Workspace, monke
         patch.setattr("cdp_core.runs.derive.publish_derived", None)
         with pytest.raises(TypeError):
             shop.run()
-    assert stage(shop.run()) == ("succeeded", "2 profiles touched")
+    assert stage(shop.run()) == ("succeeded", "2 profiles resolved again")
     after = content(shop)
     shop.run(full_refresh=True)
     assert content(shop) == after
