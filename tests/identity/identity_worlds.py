@@ -73,7 +73,7 @@ def random_world(
             identifiers = rng.choice(told).identifiers
         else:
             kinds = rng.choices(list(spec.identifiers), k=rng.randint(1, 4))
-            identifiers = tuple({(kind, f"{kind[0]}{rng.randrange(values)}w{seed}") for kind in kinds})
+            identifiers = tuple(sorted({(kind, f"{kind[0]}{rng.randrange(values)}w{seed}") for kind in kinds}))
             singles = {"user_id", "anonymous_id"}
             identifiers = tuple(
                 (k, v) for i, (k, v) in enumerate(identifiers) if k not in singles or k not in dict(identifiers[:i])
