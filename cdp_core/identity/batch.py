@@ -11,7 +11,7 @@ import polars as pl
 from cdp_core.identity.conflicts import SET_ASIDE
 from cdp_core.identity.identifiers import KEY, Known, Seen, know, old_versions, see
 from cdp_core.identity.links import LINK, PAIR, evidence, named_links
-from cdp_core.identity.normalise import PREVIOUS
+from cdp_core.identity.normalise import PREVIOUS, trim
 from cdp_core.identity.overrides import Override
 from cdp_core.identity.shared import set_aside
 from cdp_core.identity.spec import IdentitySpec
@@ -130,12 +130,12 @@ def _older_aliases(engine: Engine, events: ir.Table, fresh: ir.Table) -> pl.Seri
     if engine.polars(calls.limit(1)).is_empty():
         return None
     texts = engine.polars(calls.anti_join(fresh, KEY).select("previous_id").distinct())["previous_id"]
-    return texts.drop_nulls().str.replace_all("\x00", "", literal=True).str.strip_chars()
+    return trim(texts.drop_nulls())
 
 
 def _met(engine: Engine, seen: Seen, published: Published) -> pl.DataFrame:
     """Identifiers of earlier events that are spelled like a previous_id of new ones."""
-    said = engine.polars(seen.parts.filter(seen.parts.type == PREVIOUS).select("raw"))["raw"].str.strip_chars()
+    said = trim(engine.polars(seen.parts.filter(seen.parts.type == PREVIOUS).select("raw"))["raw"])
     asked = pl.concat([pl.DataFrame({"value": said}).select(type=pl.lit(t), value="value") for t in _BOTH])
     known = published.user_identifiers.select(ID).semi_join(engine.frame(asked.unique()), ID)
     lost = published.identity_conflicts.select(ID).semi_join(engine.frame(asked.unique()), ID)

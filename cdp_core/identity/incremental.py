@@ -18,7 +18,7 @@ from cdp_core.identity.affected import Affected, affected
 from cdp_core.identity.batch import ID, Batch, Published, read_batch
 from cdp_core.identity.identifiers import KEY, know, see
 from cdp_core.identity.ids import Elsewhere
-from cdp_core.identity.links import PAIR, evidence, named_links
+from cdp_core.identity.links import FACT, evidence, named_links
 from cdp_core.identity.onwards import conflicts_onwards, identifiers_onwards, links_onwards, shared_anew
 from cdp_core.identity.overrides import Override
 from cdp_core.identity.resolve import Resolution, Rest, settled
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cdp_core.engine import Engine
-
-_FACT = [*PAIR, "source", "rule"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +113,7 @@ class _Work:
         return Update(
             changes={
                 "identity_links": Change(
-                    key=_FACT, gone=engine.frame(pl.concat([links.select(_FACT), lost])), rows=engine.frame(links)
+                    key=FACT, gone=engine.frame(pl.concat([links.select(FACT), lost])), rows=engine.frame(links)
                 ),
                 "user_identifiers": Change(
                     key=ID,
@@ -134,14 +132,14 @@ class _Work:
         aside, the counts of which cannot be taken back.
         """
         engine, batch = self.engine, self.batch
-        none = batch.links.select(_FACT).clear()
+        none = batch.links.select(FACT).clear()
         if batch.dropped is None:
             return none
         seen = see(engine, self.events.semi_join(batch.dropped, KEY), self.spec, all_count=True)
         known = know(engine, seen, self.spec)
         if known.values["problem"].is_not_null().any() or known.frame.join(batch.aside, on=ID, how="semi").height:
             return None
-        return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(_FACT)])
+        return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(FACT)])
 
     def _again(self, found: Affected, ids: ir.Table, inside: ir.Table) -> tuple[Resolution, ir.Table]:
         """The affected profiles (`ids`, their identifiers `inside`) resolved from all their events, and what was

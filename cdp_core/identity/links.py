@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SOURCE = "overrides"
 _KEY = ["left", "right", "source", "rule"]
 PAIR = ["left_type", "left_value", "right_type", "right_value"]
+FACT = list(IDENTITY_LINKS.key)
 LINK = list(IDENTITY_LINKS.columns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from cdp_core.identity.spec import IdentitySpec, is_pattern
 
 PREVIOUS = "previous_id"
 _SHA256 = r"^[0-9a-f]{64}$"
+_Texts = TypeVar("_Texts", pl.Expr, pl.Series)
 
 
 def kind_of(type_: str, spec: IdentitySpec) -> str:
@@ -44,6 +46,11 @@ def normalise(texts: pl.Series, kind: str, region: str) -> pl.Series:
     return texts.set(texts.str.contains(r"^[\[{]").fill_null(False), None)
 
 
+def trim(texts: _Texts) -> _Texts:
+    """Texts as they are shown and compared."""
+    return texts.str.replace_all("\x00", "", literal=True).str.strip_chars()
+
+
 def normalise_values(values: pl.DataFrame, spec: IdentitySpec, *, met: pl.DataFrame | None = None) -> pl.DataFrame:
     """What each distinct (type, raw) of an event means. `met`: identifiers (type, value) of other events.
 
@@ -51,7 +58,7 @@ def normalise_values(values: pl.DataFrame, spec: IdentitySpec, *, met: pl.DataFr
     (the trimmed text) and `problem` (blocked, invalid or null). Types that `spec` does not know and blank values are
     left out.
     """
-    trimmed = values.with_columns(shown=pl.col("raw").str.replace_all("\x00", "", literal=True).str.strip_chars())
+    trimmed = values.with_columns(shown=trim(pl.col("raw")))
     typed = trimmed.filter(pl.col("shown") != "").with_columns(as_type=_real_type(trimmed, spec, met))
     parts = [
         _of_type(part, str(type_), spec)

@@ -8,14 +8,13 @@ import polars as pl
 
 from cdp_core.identity.batch import ID, Batch, Published
 from cdp_core.identity.conflicts import IGNORED, SET_ASIDE, ignored, in_events, set_aside_rows, set_aside_words
-from cdp_core.identity.links import LINK, PAIR
+from cdp_core.identity.links import FACT, LINK, PAIR
 from cdp_core.identity.spec import IdentitySpec
 from cdp_core.tables import IDENTITY_CONFLICTS, USER_IDENTIFIERS
 
 if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
-_FACT = [*PAIR, "source", "rule"]
 _KEY = ["type", "value", "rule", "action"]
 
 
@@ -31,8 +30,8 @@ def identifiers_onwards(batch: Batch, settled: pl.DataFrame, uses: pl.DataFrame)
 
 def links_onwards(new: pl.DataFrame, known: pl.DataFrame, lost: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
     """Rows of tables.IDENTITY_LINKS: `new` added to `known`, but those with a key in `lost` as `again` has them."""
-    counted = _summed(new, known, _FACT).select(LINK).join(lost, on=_FACT, how="anti")
-    return pl.concat([counted, again.select(LINK).join(lost, on=_FACT, how="semi")])
+    counted = _summed(new, known, FACT).select(LINK).join(lost, on=FACT, how="anti")
+    return pl.concat([counted, again.select(LINK).join(lost, on=FACT, how="semi")])
 
 
 def _summed(new: pl.DataFrame, old: pl.DataFrame, key: list[str]) -> pl.DataFrame:

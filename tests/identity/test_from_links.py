@@ -82,3 +82,11 @@ def test_a_type_without_rules_is_named(lake: Engine) -> None:
     rules = IdentitySpec.model_validate({"identifiers": {"email": {}}})
     with pytest.raises(SpecError, match=r"unknown identifier 'e-mail' .valid: email.; did you mean 'email'"):
         resolve_links(lake, lake.frame(links), rules)
+
+
+def test_digests_that_meet_do_not_join_strangers(lake: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = SPECS["tight"]
+    links = as_links([t for seed in range(40) for t in pairs(seed, spec, MINUTES["every few minutes"])])
+    expected = profiles(lake.polars(resolve_links(lake, lake.frame(links), spec).user_identifiers))
+    monkeypatch.setattr(type(lake), "digest", lambda self, left, right: left.length() + right.length())
+    assert profiles(lake.polars(resolve_links(lake, lake.frame(links), spec).user_identifiers)) == expected
