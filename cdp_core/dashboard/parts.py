@@ -97,3 +97,10 @@ def model_in_words(model: str) -> str:
     if kind == "audience" and name:
         return f"Members of {f.label(name.strip())}"
     return "All profiles" if model == "profiles" else model
+
+
+def yaml_area(label: str, value: str, *, key: str, height: int) -> str:
+    """A text area in which YAML lines up: in letters of one width, long lines not broken."""
+    with st.container(key=f"as_yaml_{key}"):
+        st.html("<style>[class*='st-key-as_yaml'] textarea {font-family: monospace; white-space: pre}</style>")
+        return st.text_area(label, value=value, key=key, height=height) or ""

@@ -222,7 +222,7 @@ def _yaml(draft: Draft) -> None:
         if not edit:
             st.code(text or "# choose a condition", language="yaml")
             return
-        st.text_area("Condition", value=text, key=key, height=220)
+        parts.yaml_area("Condition", text, key=key, height=220)
         st.button("Apply", key="apply_yaml", on_click=_apply_yaml, args=(key,))
         if st.session_state.get("yaml_wrong"):
             st.error(st.session_state["yaml_wrong"], icon=":material/error:")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import streamlit as st
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import session
+from cdp_core.dashboard import parts, session
 from cdp_core.dashboard.views import decisions as view
 
 _SHOWN = ("audience", "before", "after", "entered", "exited")
@@ -38,7 +39,7 @@ def draw(ws: cdp.Workspace) -> None:
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")
         return
-    text = st.text_area("Rules to try", value=standing or _FIRST, key="rules_text", height=280)
+    text = parts.yaml_area("Rules to try", standing or _FIRST, key="rules_text", height=280)
     if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
         with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
             st.session_state[_SEEN] = _tried(ws, text)
@@ -108,13 +109,13 @@ def _write(act: Callable[[], object]) -> None:
 
 
 def _changes(seen: dict[str, Any]) -> None:
-    profiles = seen["profiles"]
+    profiles, card = seen["profiles"], partial(st.metric, border=True, height="stretch")
     with st.grid(4, min_column_width=150, gap="small"):
         change = profiles["after"] - profiles["before"]
-        st.metric("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None, border=True)
-        st.metric("Split", f.number(profiles["split"]), help="Profiles that would fall apart", border=True)
-        st.metric("Merged", f.number(profiles["merged"]), help="Profiles that would join several", border=True)
-        st.metric("Unchanged", f.number(profiles["unchanged"]), border=True)
+        card("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None)
+        card("Split", f.number(profiles["split"]), help="Profiles that would fall apart")
+        card("Merged", f.number(profiles["merged"]), help="Profiles that would join several")
+        card("Unchanged", f.number(profiles["unchanged"]))
     column = st.column_config
     st.markdown("**Audiences**")
     st.dataframe(
