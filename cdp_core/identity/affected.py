@@ -27,10 +27,8 @@ class Affected:
     settled: pl.DataFrame
 
 
-def affected(
-    batch: Batch, first: pl.DataFrame, dropped: pl.Series, spec: IdentitySpec, overrides: Iterable[Override]
-) -> Affected:
-    """`first`: tuple, at (when new events say it first). `dropped`: profiles that lose an event.
+def affected(batch: Batch, first: pl.DataFrame, spec: IdentitySpec, overrides: Iterable[Override]) -> Affected:
+    """`first`: tuple, at (when new events say it first).
 
     A profile in which no rule can be broken is one component, so that events whose identifiers it has all, in pairs
     that were seen before, do not change it. Profiles that rules keep apart hang together by what was held back.
@@ -46,7 +44,7 @@ def affected(
     star = moving.select("tuple", left="name").join(
         moving.group_by("tuple").agg(right=pl.col("name").first()), on="tuple"
     )
-    seeds = pl.concat([moving["name"], _new_pairs(batch), _PROFILE + dropped])
+    seeds = pl.concat([moving["name"], _new_pairs(batch), _PROFILE + batch.losing])
     profiles = _reached(pl.concat([edges, star.select("left", "right")]), seeds)
     settled = told.join(flagged, on="tuple", how="anti").group_by("tuple").agg(pl.col("profile_id").first())
     return Affected(profiles, settled.filter(~pl.col("profile_id").is_in(profiles.implode())))

@@ -44,8 +44,9 @@ class Batch:
     `joining` is `known` without the identifiers of `aside` (type, value), which were set aside before. `members`:
     tuple, node of `joining`. `links` in the shape of tables.IDENTITY_LINKS, `known_links` the published rows of the
     same pairs. `held`: rows of tables.USER_IDENTIFIERS about identifiers that matter here, `conflicts` all of
-    tables.IDENTITY_CONFLICTS. `large`: ids of profiles so large that the order of events may matter. `dropped`: source,
-    message_id of events that counted and no longer do.
+    tables.IDENTITY_CONFLICTS. `dropped`: source, message_id of events that counted and no longer do, `losing` the ids
+    of their profiles. `near`: all rows of tables.USER_IDENTIFIERS of profiles that may have to be resolved again;
+    `large`: ids of those among them that are so large that the order of events may matter.
     """
 
     seen: Seen
@@ -57,8 +58,10 @@ class Batch:
     known_links: pl.DataFrame
     held: pl.DataFrame
     conflicts: pl.DataFrame
+    near: ir.Table
     large: pl.Series
     dropped: ir.Table | None
+    losing: pl.Series
 
 
 def read_batch(
@@ -85,6 +88,8 @@ def read_batch(
     held = engine.polars(published.user_identifiers.semi_join(engine.frame(pl.concat(matter).unique()), ID))
     if older is not None and _new_meaning(known.frame, older, held, conflicts):
         return None
+    losing = _losing(engine, published, dropped)
+    near = _near(engine, published, held, conflicts, losing)
     return Batch(
         seen=seen,
         known=known,
@@ -95,20 +100,31 @@ def read_batch(
         known_links=engine.polars(published.identity_links.semi_join(pairs, PAIR)).select(LINK),
         held=held,
         conflicts=conflicts,
-        large=_large(engine, published, spec),
+        near=near,
+        large=_large(engine, near, spec),
         dropped=dropped,
+        losing=losing,
     )
 
 
-def _large(engine: Engine, published: Published, spec: IdentitySpec) -> pl.Series:
-    """Two ids of one digest only look larger than they are; counting by numbers is what makes this cheap."""
-    held = published.user_identifiers.select("profile_id")
-    sizes = held.select(digest=held.profile_id.hash()).group_by("digest").agg(size=lambda t: t.count())
-    large = engine.keep(sizes.filter(sizes.size > spec.safe_size()).select("digest"))
-    if engine.polars(large.limit(1)).is_empty():
+def _losing(engine: Engine, published: Published, dropped: ir.Table | None) -> pl.Series:
+    if dropped is None:
         return pl.Series("profile_id", [], dtype=pl.String)
-    found = held.mutate(digest=held.profile_id.hash()).semi_join(large, "digest")
-    return engine.polars(found.select("profile_id").distinct())["profile_id"]
+    return engine.polars(published.event_profiles.semi_join(dropped, KEY).select("profile_id").distinct())["profile_id"]
+
+
+def _near(
+    engine: Engine, published: Published, held: pl.DataFrame, conflicts: pl.DataFrame, losing: pl.Series
+) -> ir.Table:
+    """Profiles that hold what new events name, that rules kept something from, or that lose an event."""
+    listed = conflicts["candidates"].drop_nulls().str.json_decode(pl.List(pl.String)).explode()
+    ids = pl.concat([held["profile_id"], conflicts["profile_id"], listed, losing]).drop_nulls().unique()
+    return engine.keep(published.user_identifiers.semi_join(engine.frame(ids.to_frame("profile_id")), "profile_id"))
+
+
+def _large(engine: Engine, near: ir.Table, spec: IdentitySpec) -> pl.Series:
+    sizes = near.group_by("profile_id").agg(size=near.count())
+    return engine.polars(sizes.filter(sizes.size > spec.safe_size()).select("profile_id"))["profile_id"]
 
 
 def _superseded(engine: Engine, events: ir.Table, fresh: ir.Table) -> tuple[ir.Table, ir.Table] | None:

@@ -32,6 +32,8 @@ class Elsewhere:
     def among(self, engine: Engine, ids: ir.Table) -> ir.Table:
         """Those of `ids` (column profile_id); only what is asked for is gathered, since there may be millions."""
         asked = engine.keep(ids.select("profile_id").distinct().anti_join(self.looked_at, "profile_id"))
+        if engine.polars(asked.limit(1)).is_empty():
+            return asked
         return engine.keep(self.published.select("profile_id").semi_join(asked, "profile_id").distinct())
 
 
@@ -163,8 +165,6 @@ def profile_merges(
     lost: ir.Table,
     merges: ir.Table | None,
     now: datetime,
-    *,
-    elsewhere: Elsewhere | None = None,
 ) -> ir.Table:
     """All merges so far, each old id leading to a living one in one step; an id that lives again is no longer merged.
 
@@ -179,10 +179,7 @@ def profile_merges(
     )
     if merges is None:
         return fresh
-    living = ids.select("profile_id")
-    if elsewhere is not None:
-        living = living.union(elsewhere.among(engine, merges.select(profile_id="from_profile_id")))
-    old = merges.anti_join(living, [("from_profile_id", "profile_id")]).anti_join(fresh, "from_profile_id")
+    old = merges.anti_join(ids, [("from_profile_id", "profile_id")]).anti_join(fresh, "from_profile_id")
     moved = fresh.select(old_target="from_profile_id", target="profile_id")
     old = old.left_join(moved, [("profile_id", "old_target")])
     old = old.select("from_profile_id", "at", "reason", profile_id=ibis.coalesce(old.target, old.profile_id))

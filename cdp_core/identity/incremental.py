@@ -96,12 +96,9 @@ class _Work:
         lost, shared = self._lost_facts(), shared_anew(engine, batch, published, self.spec)
         if lost is None or shared is None:
             return None
-        dropped = pl.Series("profile_id", [], dtype=pl.String)
-        if batch.dropped is not None:
-            dropped = engine.polars(published.event_profiles.semi_join(batch.dropped, KEY))["profile_id"].unique()
-        found = affected(batch, first, dropped, self.spec, self.overrides)
+        found = affected(batch, first, self.spec, self.overrides)
         ids = engine.frame(found.profiles.to_frame())
-        inside = engine.keep(published.user_identifiers.semi_join(ids, "profile_id"))
+        inside = engine.keep(batch.near.semi_join(ids, "profile_id"))
         again, before = self._again(found, ids, inside)
         counted = identifiers_onwards(batch, found.settled, uses)
         links = links_onwards(batch.links, batch.known_links, lost, engine.polars(again.identity_links))

@@ -110,7 +110,7 @@ def settled(
         identity_links=as_identity_links(engine, group.links, group.known, overrides),
         user_identifiers=_user_identifiers(engine, identifiers, ids),
         event_profiles=_event_profiles(engine, seen, members, ids),
-        profile_merges=profile_merges(engine, ids, lost, merges, now, elsewhere=elsewhere),
+        profile_merges=profile_merges(engine, ids, lost, merges, now),
         identity_conflicts=conflicts(engine, seen, group.known, members.demoted, ids, group.shared, spec),
         stats=_stats(engine, identifiers, ids, members, started),
     )
