@@ -9,6 +9,7 @@ import typer
 from cdp_core.cli import (
     app_command,
     audience,
+    collect,
     doctor,
     identity,
     profile,
@@ -51,7 +52,7 @@ def _everywhere(
     choose_workspace(workspace)
 
 
-for module in (start, run, app_command, sql, status, doctor):
+for module in (start, run, app_command, collect, sql, status, doctor):
     module.add_to(app)
 for noun, commands in {
     "source": source,

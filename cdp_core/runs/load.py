@@ -192,6 +192,21 @@ def publish_batch(engine: Engine, staging: Staging, batch: Batch, run: Run, *, n
         _publish_state(engine, batch, run)
 
 
+def tidy_inbox(engine: Engine, root: Path) -> None:
+    """Received requests that are in the lake now need not wait any longer."""
+    from cdp_core.inbox import files, reader
+
+    if files.inbox_files(root):
+        reader.tidy(root, loaded_requests(engine))
+
+
+def loaded_requests(engine: Engine) -> dict[tuple[str, str], int]:
+    """(source, file of the inbox) → the last request in the lake."""
+    state = engine.table("source_state")
+    rows = engine.polars(state.filter(state.part.startswith("inbox-")).select("source", "part", "cursor"))
+    return {(source, part): int(cursor) for source, part, cursor in rows.iter_rows() if cursor}
+
+
 def publish_empty(engine: Engine, batch: Batch, run: Run) -> None:
     """Remember files that were looked at and held nothing new (a touched file, a header without rows)."""
     if any(source.parts.height for source in batch.staged):

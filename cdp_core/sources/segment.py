@@ -1,35 +1,20 @@
-"""Archives of Segment-spec events: NDJSON or JSON arrays, also bodies of the batch call, gzip or not.
-
-Rules of the Segment spec: `timestamp = receivedAt − (sentAt − originalTimestamp)`; `context` and `integrations` of a
-batch go into each of its events; traits may stand in `context.traits`.
-"""
+"""Archives of Segment-spec events: NDJSON or JSON arrays, also bodies of the batch call, gzip or not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from cdp_core.engine import json_lines
 from cdp_core.sources.base import REJECT_SCHEMA, SourceBatch, SourceContext
-from cdp_core.sources.json_text import described, judge, values
+from cdp_core.sources.json_text import values
 from cdp_core.sources.parts import find_files, fresh_parts
+from cdp_core.sources.segment_events import parse_events
 from cdp_core.sources.text import BrokenFile
-
-TYPES = ("identify", "track", "group", "page", "screen", "alias")
-TEXTS = {
-    "type": "type", "event": "event", "name": "name", "userId": "user_id", "anonymousId": "anonymous_id",
-    "groupId": "group_id", "previousId": "previous_id", "messageId": "message_id", "timestamp": "timestamp",
-    "originalTimestamp": "original_timestamp", "sentAt": "sent_at", "receivedAt": "received_at",
-}  # fmt: skip
-OBJECTS = ("properties", "traits", "context", "integrations")
-TIMES = ("timestamp", "original_timestamp", "sent_at", "received_at")
-FIELDS = {k: "time" if v in TIMES else "text" for k, v in TEXTS.items()} | dict.fromkeys((*OBJECTS, "batch"), "json")
-INNER = {"_traits": ("context", "traits"), "_external": ("context", "externalIds")}
 
 
 class SegmentOptions(BaseModel):
@@ -62,7 +47,7 @@ class SegmentSource:
     def _batches(self, path: Path, part: str, fingerprint: str, modified: datetime) -> Iterator[SourceBatch]:
         try:
             for frame in values(path, self.options.encoding):
-                rows, bad = self._events(frame)
+                rows, bad = parse_events(self.context.staging, frame)
                 yield SourceBatch(
                     part=part,
                     fingerprint=fingerprint,
@@ -74,100 +59,3 @@ class SegmentSource:
             raise self.context.fail(f"{part} is damaged: {error}", hint="replace the file") from None
         except OSError as error:
             raise self.context.fail(f"{part} cannot be read: {(error.strerror or str(error)).lower()}") from None
-
-    def _events(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        sound, bad = judge(self.context.staging, frame, FIELDS, INNER)
-        is_body = pl.col("type").is_null() & pl.col("batch").str.starts_with("[").fill_null(False)
-        if (bodies := sound.filter(is_body)).height:
-            more, worse = self._unpacked(bodies)
-            sound, bad = pl.concat([sound.filter(~is_body), more.select(sound.columns)]), pl.concat([bad, worse])
-        return self._finished(sound.rename({**TEXTS, "_text": "_payload"}), bad)
-
-    def _unpacked(self, bodies: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Events of batch bodies, each with the body's context, integrations and times where it has none of its own."""
-        staging = self.context.staging
-        outer = ("context", "integrations", "sentAt", "receivedAt", "_untimely")
-        items = bodies.select("_line", "batch", **{f"_outer_{c}": c for c in outer})
-        events = json_lines.elements(staging, items, "batch").rename({"batch": "_text"})
-        empty = items.filter(~pl.col("_line").is_in(events["_line"].implode()))
-        sound, bad = judge(staging, events, FIELDS)
-        for column in ("context", "integrations"):
-            pair = sound.select(f"_outer_{column}", column)
-            sound = sound.with_columns(json_lines.merge(staging, pair).alias(column))
-        sound = sound.with_columns(
-            pl.coalesce(c, f"_outer_{c}").alias(c) for c in ("sentAt", "receivedAt", "_untimely")
-        )
-        keys = {key: "json" for _, key in INNER.values()}
-        inner = json_lines.parse(staging, sound["context"], keys).rename(
-            {key: name for name, (_, key) in INNER.items()}
-        )
-        nothing = described(empty.select("_line", _text="batch", _rule=pl.lit("parse.empty_batch")))
-        return sound.hstack(inner.select(list(INNER))), pl.concat([bad, nothing])
-
-    def _finished(self, named: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        rule, place = _verdict()
-        frame = named.with_columns(
-            pl.col("type").str.to_lowercase(),
-            pl.coalesce("event", "name").alias("event"),
-            json_lines.merge(self.context.staging, named.select("_traits", "traits")).alias("traits"),
-            _timestamp().alias("timestamp"),
-            self._message_ids(named),
-        )
-        frame = frame.with_columns(pl.coalesce("received_at", "timestamp"), _rule=rule, _field=place)
-        wrong = frame.filter(pl.col("_rule").is_not_null()).select(
-            "_line", payload="_payload", rule="_rule", field="_field",
-            description=pl.format("line {}: {}", "_line", pl.col("_rule").replace_strict(SAID)),
-        )  # fmt: skip
-        good = frame.filter(pl.col("_rule").is_null()).select(*COLUMNS, "_payload", "_line")
-        return good, pl.concat([bad.select(wrong.columns), wrong])
-
-    def _message_ids(self, named: pl.DataFrame) -> pl.Series:
-        """An event that came without an id gets one from its content."""
-        given = named["message_id"]
-        if not given.null_count():
-            return given
-        spare = named.select(pl.when(pl.col("message_id").is_null()).then(pl.col("_payload")))
-        made = json_lines.md5(self.context.staging, spare).to_series()
-        return given.zip_with(given.is_not_null(), made)
-
-
-COLUMNS = (
-    "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id", "timestamp",
-    "original_timestamp", "sent_at", "received_at", "properties", "traits", "context",
-)  # fmt: skip
-SAID = {
-    "spec.type": f"`type` is none of {', '.join(TYPES)}",
-    "spec.event": "a track event has no name in `event`",
-    "spec.object": "it is no JSON object",
-    "spec.no_identifier": "neither userId nor anonymousId nor any other identifier",
-    "map.time": "a time is missing or is none",
-}
-
-
-def _timestamp() -> pl.Expr:
-    corrected = pl.col("received_at") - (pl.col("sent_at") - pl.col("original_timestamp"))
-    return pl.coalesce(corrected, "timestamp", "original_timestamp", "received_at", "sent_at")
-
-
-def _verdict() -> tuple[Any, Any]:
-    """The first rule that an event breaks, and the field."""
-    no_object = {
-        c: pl.col(c).is_not_null() & ~pl.col(c).str.starts_with("{") for c in ("properties", "traits", "context")
-    }
-    anonymous = pl.all_horizontal(pl.col(c).is_null() for c in ("user_id", "anonymous_id"))
-    external = pl.col("_external").is_null() | ~pl.col("_external").str.contains('"id"')
-    grouped = (pl.col("type") == "group") & pl.col("group_id").is_not_null()
-    rules: list[tuple[pl.Expr, str, str]] = [
-        (~pl.col("type").is_in(TYPES).fill_null(False), "spec.type", "type"),
-        ((pl.col("type") == "track") & pl.col("event").is_null(), "spec.event", "event"),
-        *((bad, "spec.object", c) for c, bad in no_object.items()),
-        *((pl.col("_untimely") == name, "map.time", name) for name, c in TEXTS.items() if c in TIMES),
-        (pl.col("timestamp").is_null() | ~pl.col("timestamp").dt.year().is_between(1, 9999), "map.time", "timestamp"),
-        (anonymous & external & ~grouped, "spec.no_identifier", "userId"),
-    ]
-    rule: Any = pl.lit(None, pl.String)
-    column: Any = pl.lit(None, pl.String)
-    for bad, name, place in reversed(rules):
-        rule = pl.when(bad).then(pl.lit(name)).otherwise(rule)
-        column = pl.when(bad).then(pl.lit(place)).otherwise(column)
-    return rule, column

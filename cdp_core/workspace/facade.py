@@ -13,6 +13,7 @@ from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.handles import Audience, Schedule, Sync
 from cdp_core.workspace.identity import Identity
+from cdp_core.workspace.live import Live
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -192,6 +193,11 @@ class Workspace:
     def identity(self) -> Identity:
         """Explain, decide, preview and compare who is who."""
         return Identity(self)
+
+    @property
+    def live(self) -> Live:
+        """Events that clients send: write keys, the collector, what came lately."""
+        return Live(self)
 
     def evaluate_identity(self, truth: Path | str) -> Evaluation:
         """Precision and recall of identity against a CSV with the columns source, record, person."""

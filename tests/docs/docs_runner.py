@@ -20,7 +20,7 @@ from cdp_core.config import check_config
 from cdp_core.config.model import Config
 from cdp_core.quality.suites import parse_suite
 
-ENDLESS = (["app"], ["schedule", "run"], ["schedule", "install"], ["schedule", "uninstall"])
+ENDLESS = (["app"], ["collect"], ["schedule", "run"], ["schedule", "install"], ["schedule", "uninstall"])
 SHELL = ("cat", "cp", "diff", "head", "ls", "mkdir", "rm", "sort")
 CONDITIONS = {"trait", "event", "audience", "consent", "and", "or", "not"}
 _VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)\}")

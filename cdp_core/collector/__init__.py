@@ -1,0 +1,1 @@
+"""The HTTP tracking API: what clients of Segment and RudderStack send, received and made durable."""

@@ -1,0 +1,1 @@
+"""What has been received over HTTP and is not in the lake yet, and the keys that let it in."""
