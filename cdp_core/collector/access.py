@@ -30,7 +30,10 @@ def live_sources(config: Config) -> dict[str, CollectorOptions]:
 
 
 def key_of(headers: dict[bytes, bytes], query: str | None) -> str | None:
-    """The write key of a request: Basic (as user, without a password), X-Write-Key, or `writeKey` of the address."""
+    """The write key of a request: Basic (as user), X-Write-Key, or `writeKey` of the address.
+
+    Jitsu's clients insist on a secret behind a colon; it is not looked at.
+    """
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"basic":
         try:
@@ -40,7 +43,8 @@ def key_of(headers: dict[bytes, bytes], query: str | None) -> str | None:
         return text.partition(":")[0] or query
     if scheme.lower() == b"bearer" and token:
         return token.strip().decode(errors="replace")
-    return headers.get(b"x-write-key", b"").decode(errors="replace").strip() or query
+    given = headers.get(b"x-write-key", b"").decode(errors="replace").strip() or query
+    return given.partition(":")[0] if given else None
 
 
 @dataclass

@@ -49,6 +49,8 @@ def create(root: Path) -> tuple[Path, sqlite3.Connection]:
             _sync(entry)
     except BaseException:
         close(connection)
+        with contextlib.suppress(OSError):
+            remove(path)
         raise
     return path, connection
 

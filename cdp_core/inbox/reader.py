@@ -34,7 +34,7 @@ def read(path: Path, source: str, after: int) -> Iterator[list[Row]]:
         with closing(_open(path)) as connection:
             chunk: list[Row] = []
             size = 0
-            for row in connection.execute(_READ, (source, after)):
+            for row in connection.execute(_READ, (source, after)) if _is_begun(connection) else ():
                 chunk.append(Row(*row))
                 size += len(row[3])
                 if size > CHUNK_BYTES:
@@ -51,7 +51,7 @@ def waiting(root: Path, state: Mapping[tuple[str, str], int]) -> dict[str, int]:
     found: dict[str, int] = {}
     for path in files.inbox_files(root):
         with contextlib.suppress(sqlite3.Error), closing(_open(path)) as connection:
-            for source in _sources(connection):
+            for source in _sources(connection) if _is_begun(connection) else ():
                 query = "SELECT coalesce(sum(events), 0) FROM requests WHERE source = ? AND seq > ?"
                 count = connection.execute(query, (source, state.get((source, path.name), 0))).fetchone()[0]
                 found[source] = found.get(source, 0) + count
@@ -67,7 +67,8 @@ def tidy(root: Path, state: Mapping[tuple[str, str], int]) -> int:
     for path in files.inbox_files(root)[:-1]:
         with contextlib.suppress(sqlite3.Error):
             with closing(_open(path)) as connection:
-                ends = connection.execute("SELECT source, max(seq) FROM requests GROUP BY source").fetchall()
+                query = "SELECT source, max(seq) FROM requests GROUP BY source"
+                ends = connection.execute(query).fetchall() if _is_begun(connection) else []
             if all(state.get((source, path.name), 0) >= end for source, end in ends):
                 files.remove(path)
                 removed += 1
@@ -79,11 +80,18 @@ def latest(root: Path, limit: int) -> list[tuple[str, Row]]:
     found: list[tuple[str, Row]] = []
     for path in reversed(files.inbox_files(root)):
         with contextlib.suppress(sqlite3.Error), closing(_open(path)) as connection:
+            if not _is_begun(connection):
+                continue
             query = "SELECT source, seq, received_at, envelope, body FROM requests ORDER BY seq DESC LIMIT ?"
             found += [(row[0], Row(*row[1:])) for row in connection.execute(query, (limit - len(found),))]
         if len(found) >= limit:
             break
     return found
+
+
+def _is_begun(connection: sqlite3.Connection) -> bool:
+    """A writer that ended before its first commit leaves a file with nothing in it."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchall())
 
 
 def _sources(connection: sqlite3.Connection) -> list[str]:

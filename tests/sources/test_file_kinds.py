@@ -188,7 +188,8 @@ def test_options_are_checked(load: Load, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"sources\.s: option 'path' is missing"):
         load(FILE)
     with pytest.raises(
-        SpecError, match=r"sources\.s: unknown source type 'fil' \(valid: file, segment, sql\); did you mean 'file'"
+        SpecError,
+        match=r"sources\.s: unknown source type 'fil' \(valid: collector, file, segment, sql\); did you mean 'file'",
     ):
         load(FILE | {"type": "fil", "path": "a.csv"})
     with pytest.raises(SpecError, match=r"sources\.s: a mapping is missing"):
