@@ -174,12 +174,12 @@ def _problem(request: Request, error: Any) -> Response:
     status = getattr(error, "status_code", 405)
     if status == 404:
         return _said(request, 404, "there is nothing at this address", "see /openapi.json")
-    return _said(request, 405, "the address wants another method", "see /openapi.json")
+    allowed = "POST, OPTIONS" if error is None else "GET"
+    return _said(request, 405, "the address wants another method", "see /openapi.json", allow=allowed)
 
 
-def _said(request: Request, status: int, what: str, hint: str) -> Response:
+def _said(request: Request, status: int, what: str, hint: str, **more: str) -> Response:
     body = {"success": False, "error": {"what": what, "hint": hint}}
-    more = {"allow": "POST, OPTIONS"} if status == 405 else {}
     return JSONResponse(body, status_code=status, headers={**_texts(cors(request.scope)), **more})
 
 

@@ -126,10 +126,13 @@ def _by_outline(data: bytes) -> Body:
 
 
 def _outer(found: dict[str, bytes]) -> dict[str, bytes]:
-    """What a request says of all its events. It is read again with each of them, so it has to be sound."""
+    """What a request says of all its events. It is read again with each of them, so it has to be sound; where it is
+    not, `problem` names the rule by which they are held.
+    """
     for name in ("context", "integrations"):
         if found[name] not in (b"", b"null") and (not _is_object(found[name]) or b"\\u0000" in found[name]):
-            raise Broken(f"`{name}` of the batch is no JSON object")
+            found[name] = b""
+            found["problem"] = b'"spec.envelope"'
     if _string(found["sentAt"]) is None:
         found["sentAt"] = b""
     return {name: text for name, text in found.items() if text not in (b"", b"null")}

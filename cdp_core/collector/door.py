@@ -45,9 +45,13 @@ class Verdict:
     wrong: dict[int, str] = field(default_factory=dict)
 
 
-def look(events: Sequence[bytes], path_type: str | None, *, browser: bool) -> Verdict:
-    """Judge every event of a request. `path_type` is what the address says the events are."""
+def look(events: Sequence[bytes], path_type: str | None, *, browser: bool, unsound: bool = False) -> Verdict:
+    """Judge every event of a request. `path_type` is what the address says the events are; `unsound`: what the request
+    says of all its events cannot be read.
+    """
     verdict = Verdict()
+    if unsound:
+        return Verdict(wrong=dict.fromkeys(range(len(events)), "spec.envelope"))
     for index, text in enumerate(events[:MAX_BATCH_EVENTS]):
         if len(text) > MAX_EVENT_BYTES:
             verdict.wrong[index] = "limit.event_size"

@@ -60,6 +60,12 @@ _PROBLEM = {
         "error": {"type": "object", "required": ["what", "hint"], "properties": {"what": _TEXT, "hint": _TEXT}},
     },
 }
+_PREFLIGHT: dict[str, Any] = {
+    "options": {
+        "summary": "A browser's question before it sends",
+        "responses": {"204": {"description": "CORS headers."}},
+    }
+}
 _WORDS = {
     400: "The body is no JSON (it is kept in quarantine) or too large.",
     401: "The write key is missing, unknown or revoked.",
@@ -74,8 +80,8 @@ _WORDS = {
 
 def description(version: str) -> dict[str, Any]:
     """OpenAPI 3.1 of every address."""
-    paths = {path: {"post": _post(kind, server=False)} for path, kind in EVENT_PATHS.items()}
-    paths |= {path: {"post": _post(kind, server=True)} for path, kind in SERVER_PATHS.items()}
+    paths = {path: {"post": _post(kind, server=False), **_PREFLIGHT} for path, kind in EVENT_PATHS.items()}
+    paths |= {path: {"post": _post(kind, server=True), **_PREFLIGHT} for path, kind in SERVER_PATHS.items()}
     paths |= {path: {"get": _pixel()} for path in PIXEL_PATHS}
     paths |= {path: {"get": _settings("key", "path")} for path in SETTINGS_PATHS}
     paths |= {path: {"get": _settings("writeKey", "query")} for path in RUDDER_CONFIG_PATHS[:1]}

@@ -33,6 +33,7 @@ SAID = {
     "spec.type": f"`type` is none of {', '.join(door.TYPES)}",
     "spec.event": "a track event has no name in `event`",
     "spec.object": "properties, traits and context are JSON objects",
+    "spec.envelope": "context and integrations of a batch are JSON objects",
     "spec.no_identifier": "neither userId nor anonymousId nor any other identifier",
     "parse.json": "it is no JSON",
     "parse.object": "it is no JSON object",
@@ -109,10 +110,11 @@ class Receiver:
 
     async def _stored(self, body: bodies.Body, key: WriteKey, kind: str | None, received_at: int) -> Answer:
         source, browser = key.source, key.kind == "browser"
-        verdict = door.look(body.events, kind, browser=browser)
+        verdict = door.look(body.events, kind, browser=browser, unsound="problem" in body.outer)
         repeated = self.recent.repeated(source, verdict.ids)
+        envelope = _envelope(body, kind, browser)
         await self._durable(
-            Received(source, received_at, _envelope(body, kind, browser), len(body.events), pack(body.events))
+            Received(source, received_at, envelope, len(body.events), sum(map(len, body.events)), pack(body.events))
         )
         self.recent.add(source, verdict.ids)
         held = len(verdict.wrong)
@@ -129,7 +131,7 @@ class Receiver:
 
     async def _kept_whole(self, kept: list[bytes], key: WriteKey, received_at: int, what: str) -> Answer:
         """A body that is no JSON is answered 400, and kept as it came."""
-        await self._durable(Received(key.source, received_at, b"{}", 1, pack(kept)))
+        await self._durable(Received(key.source, received_at, b"{}", 1, len(kept[0]), pack(kept)))
         self.metrics.events.labels(key.source, "quarantined").inc()
         raise _Refused(400, f"the body cannot be read: {what}", "send JSON; the body is kept in quarantine")
 

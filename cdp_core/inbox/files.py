@@ -16,7 +16,7 @@ FOLDER = Path("data/collector")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, received_at INTEGER NOT NULL, envelope BLOB NOT NULL,
-  events INTEGER NOT NULL, body BLOB NOT NULL
+  events INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL
 )"""
 
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from cdp_core.errors import SourceError
 from cdp_core.inbox import files
 
-CHUNK_BYTES = 16 << 20
-_READ = "SELECT seq, received_at, envelope, body FROM requests WHERE source = ? AND seq > ? ORDER BY seq"
+CHUNK_BYTES = 32 << 20
+"""As they came: what somebody made to be compressed well must not fill the memory here."""
+_READ = "SELECT seq, received_at, envelope, body, size FROM requests WHERE source = ? AND seq > ? ORDER BY seq"
 
 
 class Row(NamedTuple):
@@ -35,8 +36,8 @@ def read(path: Path, source: str, after: int) -> Iterator[list[Row]]:
             chunk: list[Row] = []
             size = 0
             for row in connection.execute(_READ, (source, after)) if _is_begun(connection) else ():
-                chunk.append(Row(*row))
-                size += len(row[3])
+                chunk.append(Row(*row[:4]))
+                size += row[4]
                 if size > CHUNK_BYTES:
                     yield chunk
                     chunk, size = [], 0

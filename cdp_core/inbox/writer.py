@@ -24,21 +24,22 @@ RESERVE_BYTES = 64 << 20
 STATEMENT_ROWS = 200
 LINGER_SECONDS = 0.002
 """While many send at once, a commit waits this long for more: it costs the same for one request as for a hundred."""
-_INSERT = "INSERT INTO requests (source, received_at, envelope, events, body) VALUES "
-_ROW = "(?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO requests (source, received_at, envelope, events, size, body) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?)"
 Done = Callable[[Exception | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """One request: `received_at` in microseconds since 1970 (UTC), `envelope` a JSON object of what holds for all its
-    events, `body` the events as `packed.pack` gives them.
+    events, `size` the bytes of the events as they came, `body` the events as `packed.pack` gives them.
     """
 
     source: str
     received_at: int
     envelope: bytes
     events: int
+    size: int
     body: bytes
 
 
@@ -178,5 +179,5 @@ class InboxWriter:
 
 
 def _insert(connection: sqlite3.Connection, requests: Sequence[Received]) -> None:
-    values = [v for r in requests for v in (r.source, r.received_at, r.envelope, r.events, r.body)]
+    values = [v for r in requests for v in (r.source, r.received_at, r.envelope, r.events, r.size, r.body)]
     connection.execute(_INSERT + ", ".join([_ROW] * len(requests)), values)

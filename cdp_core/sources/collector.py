@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _RULES = {
     "limit.event_size": f"more than {MAX_EVENT_BYTES:,} bytes",
     "limit.batch": f"behind the first {MAX_BATCH_EVENTS:,} events of its request",
+    "spec.envelope": "context and integrations of its batch are no JSON objects that can be read",
     "key.alias": "alias needs a server key",
 }
 
@@ -106,7 +107,7 @@ _ENVELOPE = pl.Schema(
     {
         "_seq": pl.Int64(), "_outer_receivedAt": pl.Datetime("us"), "_outer_type": pl.String(),
         "_outer_sentAt": pl.String(), "_outer_context": pl.String(), "_outer_integrations": pl.String(),
-        "_outer__untimely": pl.String(), "_key_kind": pl.String(),
+        "_outer__untimely": pl.String(), "_key_kind": pl.String(), "_problem": pl.String(),
     }
 )  # fmt: skip
 
@@ -131,6 +132,7 @@ def _envelope(row: Row) -> tuple[Any, ...]:
         raw("integrations"),
         None,
         text("kind"),
+        text("problem"),
     )
 
 
@@ -145,7 +147,8 @@ def _text(data: pl.Series) -> pl.Series:
 
 def _over_limit() -> pl.Expr:
     size = pl.when(pl.col("_size") > MAX_EVENT_BYTES).then(pl.lit("limit.event_size"))
-    return size.when(pl.col("_index") >= MAX_BATCH_EVENTS).then(pl.lit("limit.batch"))
+    over = size.when(pl.col("_index") >= MAX_BATCH_EVENTS).then(pl.lit("limit.batch"))
+    return over.when(pl.col("_problem").is_not_null()).then("_problem")
 
 
 def _forbidden() -> pl.Expr:

@@ -247,6 +247,15 @@ def test_context_of_the_batch_goes_into_each_event(collector: Collector) -> None
     assert json.loads(rows[two["messageId"]]["traits"]) == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize("context", ["5", "[]", '{"a":"\\u0000"}', '{"a":1e999}', '{"a":NaN}'])
+def test_a_context_of_the_batch_that_cannot_be_read_holds_its_events(collector: Collector, context: str) -> None:
+    one = event()
+    body = '{"context":' + context + ',"batch":[' + json.dumps(one) + "]}"
+    answer = collector.post("/v1/batch", body.encode()).json()
+    assert (answer["accepted"], answer["quarantined"]) == (0, 1)
+    assert held(collector, one["messageId"])[0]["rule"] == "spec.envelope"
+
+
 def test_browser_keys_may_not_join_people(collector: Collector) -> None:
     alias = event("alias")
     answer = collector.post("/v1/batch", {"batch": [alias, event()]}, key=collector.browser_key).json()

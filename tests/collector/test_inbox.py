@@ -23,7 +23,7 @@ def put(inbox: InboxWriter, number: int, source: str = "s") -> Exception | None:
         found.append(error)
         done.set()
 
-    inbox.put(Received(source, number, b"{}", 1, pack([b"%d" % number])), settled)
+    inbox.put(Received(source, number, b"{}", 1, 10, pack([b"%d" % number])), settled)
     assert done.wait(10)
     return found[0]
 
