@@ -63,10 +63,11 @@ def _define(name: str, meaning: str, key: str, columns: str, *, open: bool = Fal
 EVENTS = _define(
     "events",
     "Every fact from every source, as an event of the Segment spec. Append-only. `record_id` is the source's own "
-    "record (a contact, a device); `row_key` identifies the source row whose versions these events are.",
+    "record (a contact, a device); `row_key` identifies the source row whose versions these events are. `extra` is a "
+    "JSON object of what else an event said (integrations, version, channel); null: nothing.",
     "source message_id",
     "source message_id type event user_id anonymous_id group_id previous_id timestamp:t original_timestamp:t "
-    "sent_at:t received_at:t properties traits context record_id row_key run_id",
+    "sent_at:t received_at:t properties traits context record_id row_key run_id extra",
 )
 QUARANTINE = _define(
     "quarantine",

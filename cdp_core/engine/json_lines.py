@@ -170,6 +170,18 @@ def merge(staging: Staging, frame: pl.DataFrame) -> pl.Series:
     return result
 
 
+def without(staging: Staging, texts: pl.Series, names: Sequence[str]) -> pl.Series:
+    """JSON objects without the members called `names`; null where nothing else is left."""
+    import polars as pl
+
+    listed = ", ".join(_text(name) for name in names)
+    patch = _text("{" + ",".join(f"{_json(name)}:null" for name in names) + "}")
+    more = f"len(list_filter(json_keys(t), lambda k: k NOT IN ({listed}))) > 0"
+    frame = texts.alias("t").to_frame()
+    found = _select(staging, frame, {"rest": f"CASE WHEN {more} THEN json_merge_patch(t, {patch})::VARCHAR END"})
+    return found["rest"].cast(pl.String)
+
+
 def valid(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
     """Whether each text is JSON; null stays null."""
     return _select(staging, frame, {c: f"json_valid({_name(c)})" for c in frame.columns})
@@ -236,4 +248,4 @@ def _json(value: str) -> str:
     return json.dumps(value)
 
 
-__all__: Sequence[str] = ("elements", "extract", "keys", "md5", "merge", "parse", "utc_times", "valid")
+__all__: Sequence[str] = ("elements", "extract", "keys", "md5", "merge", "parse", "utc_times", "valid", "without")

@@ -169,7 +169,10 @@ def _named(sound: pl.DataFrame) -> pl.DataFrame:
 
     Rule: Segment spec, common fields, "Timestamp overview".
     """
+    both = pl.col("originalTimestamp").is_not_null() & pl.col("timestamp").is_not_null()
     return sound.with_columns(
+        _replaced=pl.when(both).then(pl.lit("receivedAt timestamp")).otherwise(pl.lit("receivedAt"))
+    ).with_columns(
         pl.coalesce("type", "_outer_type").alias("type"),
         pl.coalesce("messageId", "_spare_id").alias("messageId"),
         pl.coalesce("originalTimestamp", "timestamp").alias("originalTimestamp"),

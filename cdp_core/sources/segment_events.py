@@ -25,6 +25,7 @@ TEXTS = {
 OBJECTS = ("properties", "traits", "context", "integrations")
 TIMES = ("timestamp", "original_timestamp", "sent_at", "received_at")
 FIELDS = {k: "time" if v in TIMES else "text" for k, v in TEXTS.items()} | dict.fromkeys((*OBJECTS, "batch"), "json")
+SAID_ELSEWHERE = (*TEXTS, "properties", "traits", "context", "batch", "writeKey")
 INNER = {"_traits": ("context", "traits"), "_external": ("context", "externalIds")}
 OUTER = ("context", "integrations", "sentAt", "receivedAt", "_untimely")
 
@@ -67,6 +68,7 @@ def finished(staging: Staging, sound: pl.DataFrame, bad: pl.DataFrame) -> tuple[
         pl.col("type").str.to_lowercase(),
         pl.coalesce("event", "name").alias("event"),
         json_lines.merge(staging, named.select("_traits", "traits")).alias("traits"),
+        _extra(staging, named),
         _timestamp().alias("timestamp"),
         _message_ids(staging, named),
     )
@@ -77,6 +79,19 @@ def finished(staging: Staging, sound: pl.DataFrame, bad: pl.DataFrame) -> tuple[
     )  # fmt: skip
     good = frame.filter(pl.col("_rule").is_null()).select(*COLUMNS, "_payload", "_line")
     return good, pl.concat([bad.select(wrong.columns), wrong])
+
+
+def _extra(staging: Staging, named: pl.DataFrame) -> pl.Series:
+    """What the columns do not say. `_replaced` tells times of the client that others have taken the place of."""
+    if "_replaced" not in named.columns:
+        return json_lines.without(staging, named["_payload"], SAID_ELSEWHERE).alias("extra")
+    found = named.select("_payload", "_replaced").with_columns(extra=pl.lit(None, pl.String)).with_row_index("_n")
+    parts = []
+    for part in found.partition_by("_replaced"):
+        replaced = set(part["_replaced"][0].split())
+        known = [name for name in SAID_ELSEWHERE if name not in replaced]
+        parts.append(part.with_columns(json_lines.without(staging, part["_payload"], known).alias("extra")))
+    return (pl.concat(parts) if parts else found).sort("_n")["extra"]
 
 
 def _message_ids(staging: Staging, named: pl.DataFrame) -> pl.Series:
@@ -91,7 +106,7 @@ def _message_ids(staging: Staging, named: pl.DataFrame) -> pl.Series:
 
 COLUMNS = (
     "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id", "timestamp",
-    "original_timestamp", "sent_at", "received_at", "properties", "traits", "context",
+    "original_timestamp", "sent_at", "received_at", "properties", "traits", "context", "extra",
 )  # fmt: skip
 SAID = {
     "spec.type": f"`type` is none of {', '.join(TYPES)}",

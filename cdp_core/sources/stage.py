@@ -154,8 +154,8 @@ class _Loader:
     def _ready(self, batch: SourceBatch, at: datetime) -> None:
         rows = batch.rows.drop(LINE, strict=False)
         blank = pl.lit(None, pl.String)
-        missing = [blank.alias(c) for c in ("record_id", "row_key") if c not in rows.columns]
-        events = rows.with_columns(pl.lit(self.name).alias("source"), *missing).select(EVENT_COLUMNS)
+        missing = [blank.alias(c) for c in ("record_id", "row_key", "extra") if c not in rows.columns]
+        events = rows.with_columns(pl.lit(self.name).alias("source"), *missing).select(*EVENT_COLUMNS, "extra")
         self._publish(events, rows.drop("message_id"))
 
     def _publish(self, events: pl.DataFrame, rows: pl.DataFrame) -> None:
