@@ -204,6 +204,16 @@ def begin_found(staging: Staging) -> None:
     _raw(staging).execute("CREATE OR REPLACE TEMP TABLE plan_found (source VARCHAR, message_id VARCHAR, kind INTEGER)")
 
 
+def any_found(staging: Staging) -> bool:
+    return bool(_raw(staging).execute("SELECT EXISTS (FROM plan_found)").fetchall()[0][0])
+
+
+def end_found(staging: Staging) -> None:
+    """Free what the search has left."""
+    for name in ("found", "suspects", "broken", "strange", "texts", "sets", "edited"):
+        _raw(staging).execute(f"DROP TABLE IF EXISTS temp.main.plan_{name}")
+
+
 def add_rows(staging: Staging, where: Where, kind: int, but: Sequence[str] = ()) -> None:
     """All rows, save those of the events in `but`, have the finding `kind`."""
     known = f" AND coalesce(event NOT IN ({', '.join(map(literal, but))}), true)" if but else ""
@@ -272,11 +282,11 @@ def patch_events(staging: Staging, patches: pl.DataFrame) -> None:
 
 @contextmanager
 def _frame(staging: Staging, frame: pl.DataFrame) -> Iterator[Any]:
-    """The frame as `given`."""
+    """The frame as `given`. A filter on the newest kind of text column would fail within Arrow."""
     import polars as pl
 
     raw = _raw(staging)
-    raw.register("given", frame.to_arrow(compat_level=pl.CompatLevel.newest()))
+    raw.register("given", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
     try:
         yield raw
     finally:

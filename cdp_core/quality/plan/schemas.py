@@ -24,7 +24,12 @@ def validator(schema: Mapping[str, Any]) -> Draft7Validator:
     """Raises ValueError when it is no schema; `path` of that error leads to the place in it."""
     import jsonschema_rs
 
-    return jsonschema_rs.Draft7Validator(dict(schema), validate_formats=True)
+    return jsonschema_rs.Draft7Validator(dict(schema), validate_formats=True, retriever=_nothing)
+
+
+def _nothing(uri: str) -> Any:
+    """Schemas refer to themselves and to nothing that would have to be fetched."""
+    raise ValueError("references lead within the schema, such as #/definitions/name")
 
 
 def schema_error(schema: Any) -> tuple[tuple[str | int, ...], str] | None:

@@ -113,7 +113,7 @@ class Plan(_Frozen):
     ('number',)
     """
 
-    name: str = ""
+    name: str = Field("", exclude=True)
     description: str | None = None
     labels: Labels = Field(default_factory=dict)
     events: Mapping[str, Annotated[CallPlan, BeforeValidator(lambda v: {} if v is None else v)]] = Field(
