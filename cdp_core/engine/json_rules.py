@@ -208,6 +208,25 @@ def any_found(staging: Staging) -> bool:
     return bool(_raw(staging).execute("SELECT EXISTS (FROM plan_found)").fetchall()[0][0])
 
 
+def count_rows(staging: Staging, kinds: Sequence[int]) -> int:
+    """How many rows have one of these findings."""
+    if not kinds:
+        return 0
+    query = f"SELECT count(*) FROM (SELECT DISTINCT {KEY} FROM plan_found WHERE kind IN ({', '.join(map(str, kinds))}))"
+    return int(_raw(staging).execute(query).fetchall()[0][0])
+
+
+def counted(staging: Staging, sample: int = 3) -> pl.DataFrame:
+    """Findings by event: event (of a track), type, kind, count, and message ids as a sample."""
+    query = (
+        "SELECT CASE WHEN e.type = 'track' THEN e.event END AS event, e.type, f.kind, count(*) AS count, "
+        f"min(e.message_id, {int(sample)}) AS sample FROM plan_found f "
+        f"JOIN events e ON e.source = f.source AND e.message_id = f.message_id GROUP BY ALL"
+    )
+    found: pl.DataFrame = _raw(staging).execute(query).pl()
+    return found
+
+
 def end_found(staging: Staging) -> None:
     """Free what the search has left."""
     for name in ("found", "suspects", "broken", "strange", "texts", "sets", "edited"):
