@@ -55,9 +55,19 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     made = {key: call[key] for key in _CALL if key in call}
     for bucket in ("properties", "traits"):
         if bucket in made:
-            made[bucket] = {name: _Line(rule) for name, rule in made[bucket].items()}
+            made[bucket] = {name: _Line(_rule(rule)) for name, rule in made[bucket].items()}
     if "versions" in made:
         made["versions"] = {int(number): _call(inner) for number, inner in made["versions"].items()}
+    return made
+
+
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """One type stands for itself."""
+    made = dict(rule)
+    if isinstance(made.get("type"), (list, tuple)) and len(made["type"]) == 1:
+        made["type"] = made["type"][0]
+    if "properties" in made:
+        made["properties"] = {name: _rule(inner) for name, inner in made["properties"].items()}
     return made
 
 

@@ -87,6 +87,9 @@ def random_rule(rng: random.Random, depth: int = 0) -> dict[str, Any]:
     }
     for name in rng.sample(list(facets), rng.choice([0, 0, 1, 1, 2])):
         rule[name] = facets[name]()
+    for low, high in (("minimum", "maximum"), ("min_length", "max_length")):
+        if low in rule and high in rule and rule[low] > rule[high]:
+            rule[low], rule[high] = rule[high], rule[low]
     if depth < 2 and rng.random() < 0.25:
         rule["properties"] = random_rules(rng, depth + 1)
     return rule

@@ -104,8 +104,13 @@ def _fits(keyword: str, value: Any) -> bool:
 
 def schema_of(call: CallPlan) -> dict[str, Any]:
     """JSON Schema of a call's properties or traits: its rules, merged with what stands beneath them."""
-    schema = _object(call.properties or call.traits)
-    return _merged(schema, call.beneath or {})
+    schema, beneath = _object(call.properties or call.traits), call.beneath or {}
+    inner = beneath.get("properties", {})
+    if _TOGETHER & set(beneath) and not set(schema["properties"]) <= set(inner):
+        # Such keywords look at the properties beside them, which must stay those that they have.
+        named: dict[str, Any] = {name: {} for name in inner}
+        return {**_merged(schema, {"properties": named}), "allOf": [dict(beneath)]}
+    return _merged(schema, beneath)
 
 
 def _object(rules: Mapping[str, PropertyRule]) -> dict[str, Any]:
@@ -161,4 +166,6 @@ def _merged(first: dict[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
 def _both(first: Any, second: Any) -> Any:
     if first is None or first == {} or not isinstance(first, dict):
         return second
-    return _merged(first, second) if isinstance(second, Mapping) else {"allOf": [first, second]}
+    if isinstance(second, Mapping) and not _TOGETHER & set(second):
+        return _merged(first, second)
+    return {**first, "allOf": [*first.get("allOf", []), second]}

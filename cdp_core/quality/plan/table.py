@@ -113,7 +113,9 @@ def _write(writer: Any, key: tuple[str, str, int], call: CallPlan, rules: CallPl
     kind, name, version = key
     labels = ", ".join(f"{k}:{v}" for k, v in (call.labels or rules.labels).items())
     about = (kind, name, version, call.description or rules.description or "", labels)
-    properties = list(_flat(rules.properties or rules.traits))
+    properties: list[tuple[str, PropertyRule | None]] = list(_flat(rules.properties or rules.traits))
+    left_out += [f"{name or kind}: a property without a name" for path, _ in properties if not path]
+    properties = [(path, rule) for path, rule in properties if path]
     for number, (path, rule) in enumerate(properties or [("", None)]):
         first = about if number == 0 else (kind, name, version, "", "")
         writer.writerow((*first, path, *_cells(rule)) if rule is not None else (*first, "", "", "", "", ""))
