@@ -154,7 +154,7 @@ def random_event(rng: random.Random, plan: dict[str, Any]) -> dict[str, Any]:
     if kind == "track":
         event["event"] = rng.choice([*plan["events"], rng.choice(EVENTS)])
     elif kind in ("page", "screen") and rng.random() < 0.6:
-        event["name"] = "Home"
+        event[rng.choice(["name", "name", "event"])] = "Home"
     call = plan["events"].get(event["event"], {}) if kind == "track" else plan.get(kind, {})
     if "versions" in call:
         call = call["versions"][rng.choice(list(call["versions"]))]
@@ -189,6 +189,8 @@ def judged(plan: dict[str, Any], event: dict[str, Any]) -> set[Told]:
         found |= set(_call(_version(call, event), event.get(bucket) or {}, bucket))
     elif kind == "track":
         found.add(("plan.unplanned_event", "event", ""))
+    if kind != "track" and "event" in event:
+        event = {**{k: v for k, v in event.items() if k != "event"}, "name": event["event"]}
     common = plan.get("common", {}).get("schema")
     if common:
         found |= set(_schema(common, event, "plan.common", []))

@@ -71,7 +71,7 @@ def _patches(sets: Sequence[str], findings: Sequence[Finding], actions: Sequence
 def _patch(said: Sequence[tuple[Finding, Action]], plan: str) -> dict[str, dict[str, Any]]:
     """What is merged into properties, traits and context; nothing for what is merely unplanned and allowed."""
     omitted = [(f, f.rule.startswith("plan.unplanned")) for f, action in said if action == "omit"]
-    violations = [f for f, _ in said if not f.rule.startswith("plan.unplanned")]
+    violations = sorted({(f.rule, f.field, f.description) for f, _ in said if not f.rule.startswith("plan.unplanned")})
     if not omitted and not violations:
         return {}
     patch: dict[str, dict[str, Any]] = {}
@@ -81,7 +81,7 @@ def _patch(said: Sequence[tuple[Finding, Action]], plan: str) -> dict[str, dict[
         "plan": plan,
         "omitted": sorted(f.field for f, planless in omitted if planless),
         "omitted_on_violation": sorted({f.field for f, planless in omitted if not planless}),
-        "violations": [{"type": f.rule, "field": f.field, "description": f.description} for f in violations],
+        "violations": [{"type": rule, "field": name, "description": words} for rule, name, words in violations],
     }
     return patch
 

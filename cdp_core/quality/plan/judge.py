@@ -70,10 +70,11 @@ class Judge:
         """The same before the controls have their say."""
         kind = event.get("type")
         if kind == "track":
-            versions = self._events.get(event.get("event") or "")
+            name = event.get("event")
+            versions = self._events.get(name) if isinstance(name, str) else None
             found = self._of(versions, event) if versions else [self._unknown]
         else:
-            versions = self._calls.get(kind or "")
+            versions = self._calls.get(kind) if isinstance(kind, str) else None
             found = self._of(versions, event) if versions else []
         if self._common is None:
             return found
