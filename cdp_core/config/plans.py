@@ -96,6 +96,8 @@ class _Anything(Mapping[str, str]):
 
 
 def _verbatim(document: Document) -> Document:
+    if document.data is None:
+        return document
     for path, text in document.raw.items():
         holder = document.data
         for part in path[:-1]:

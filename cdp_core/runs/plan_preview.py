@@ -49,7 +49,7 @@ def preview_plan(engine: Engine, source: str, plan: Plan, controls: Controls, *,
     """Check the `last` events of a source, newest first by the time they were received."""
     import polars as pl
 
-    from cdp_core.engine import json_rules
+    from cdp_core.engine import json_found
     from cdp_core.quality.plan.batch import find
     from cdp_core.quality.plan.judge import action_of
 
@@ -57,8 +57,8 @@ def preview_plan(engine: Engine, source: str, plan: Plan, controls: Controls, *,
         found = find(staging, source, plan)
         actions = [action_of(finding, controls) for finding in found.findings]
         blocked = [number for number, action in enumerate(actions) if action == "block"]
-        held = json_rules.count_rows(staging, blocked)
-        counted = json_rules.counted(staging)
+        held = json_found.count_rows(staging, blocked)
+        counted = json_found.counted(staging)
         events = int(staging.table("events").count().execute())
     kinds = pl.DataFrame(
         [

@@ -164,6 +164,9 @@ def _taken(path: Path) -> Any:
         return rudderstack.from_rudderstack(data) if rudder else segment.from_segment(data)
     except json.JSONDecodeError as error:
         raise UsageError(f"this is no JSON: {error.msg.lower()}", where=f"{path}:{error.lineno}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        what = "its rules are not shaped like those of a tracking plan"
+        raise UsageError(what, where=str(path), hint="export it again from where it comes from") from None
     except UsageError as error:
         where = f"{path}, {error.where}" if error.where else str(path)
         raise UsageError(error.what, where=where, choices=error.choices, hint=error.hint) from None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
 from cdp_core.config import check_config, load_config, schema
-from cdp_core.config.plans import check_plan, load_plan, plan_names, save_plan
+from cdp_core.config.plans import check_plan, load_plan, parse_plan, plan_names, save_plan
 from cdp_core.errors import SpecError, UsageError
 from cdp_core.quality.plan.checks import checks_of, parts, spelled
+from cdp_core.quality.plan.judge import compile_plan
 
 GOOD = """
 description: What the shop's site sends
@@ -140,6 +142,35 @@ def test_a_plan_is_saved_only_when_it_is_right_and_new(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no name of a plan"):
         save_plan(tmp_path, "../x", GOOD)
     assert [p.name for p in path.parent.iterdir()] == ["shop.yaml"]
+
+
+ODD = (
+    "1998-07-01", ".nan", "[1, {a: b}]", "null", "true", "{}", "'('", "&a [*a]", "!!python/x y", "\x00", "1e999", "-5", "9" * 30, "? x", "<<: {a: 1}",
+    '"\\ud800"', "${X}", "- a", "\t",
+)  # fmt: skip
+
+
+def test_whatever_is_written_becomes_a_plan_or_problems() -> None:
+    rng = random.Random(3)
+    for _ in range(600):
+        lines = GOOD.split("\n")
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(lines))
+            line, place = lines[at], rng.randrange(len(lines[at]) + 1)
+            head = line[: line.index(":") + 1] if ":" in line else line
+            lines[at] = rng.choice(
+                [
+                    f"{head} {rng.choice(ODD)}",
+                    "",
+                    line[:place] + rng.choice(ODD) + line[place:],
+                    line[:place] + line[place + 1 :],
+                ]
+            )
+        plan, problems = parse_plan("\n".join(lines).encode(), "plan.yaml", "plan")
+        assert (plan is None) == bool(problems)
+        assert all("\n" not in str(problem) and "plan.yaml" in str(problem) for problem in problems)
+        if plan is not None:
+            compile_plan(plan)({"type": "track", "event": "Order Completed", "properties": {"total": 1}})
 
 
 def test_dotted_names_lead_both_ways() -> None:

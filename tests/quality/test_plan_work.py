@@ -171,6 +171,22 @@ def test_a_mistake_gets_one_line(root: Path, capsys: pytest.CaptureFixture[str],
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [ '{"rules": [{"type": "TRACK", "key": "A", "jsonSchema": {"properties": 5}}]}',
+     '{"rules": {"events": 5}}', '{"rules": {"identify_traits": [{}]}}', '{"events": [{"rules": "x"}]}', "[1", "5", '{"events": [{"name": "A", "rules": {"properties": {"properties": {"required": 5, "properties": []}}}}]}'],
+)  # fmt: skip
+def test_a_file_of_another_shape_is_one_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "odd.json").write_text(text)
+    code, out, err = cli(root, capsys, "import", str(tmp_path / "odd.json"), "--name", "odd")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not (root / "expectations" / "tracking_plan" / "odd.yaml").exists()
+
+
 def test_check_lists_every_problem(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = root / "expectations" / "tracking_plan" / "bad.yaml"
     path.write_text("evnts: {}\nevents:\n  A:\n    properties: {a: {typ: string}}\n")

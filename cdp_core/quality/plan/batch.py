@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.engine import json_rules
+from cdp_core.engine import json_found, json_rules
 from cdp_core.engine.json_rules import ASK, REQUIRED, JsonRule, Where
 from cdp_core.quality.plan.checks import Check, Finding, checks_of, unplanned, unplanned_event
 from cdp_core.quality.plan.schemas import (
@@ -54,7 +54,7 @@ class Found:
 def find(staging: Staging, source: str, plan: Plan) -> Found:
     """Fill the temporary table `plan_found` (source, message_id, kind) for the rows of a source in staged `events`."""
     found = Found()
-    json_rules.begin_found(staging)
+    json_found.begin_found(staging)
     _unplanned_events(staging, source, plan, found)
     observed = set(json_rules.observed(staging, source))
     for name, call in plan.events.items():
@@ -70,7 +70,7 @@ def find(staging: Staging, source: str, plan: Plan) -> Found:
 
 def _unplanned_events(staging: Staging, source: str, plan: Plan, found: Found) -> None:
     where = Where(source=source, type="track")
-    json_rules.add_rows(staging, where, found.number(unplanned_event(plan.name)), list(plan.events))
+    json_found.add_rows(staging, where, found.number(unplanned_event(plan.name)), list(plan.events))
 
 
 def _call(staging: Staging, where: Where, call: CallPlan, bucket: str, found: Found) -> None:
@@ -100,11 +100,11 @@ def _plain(staging: Staging, checks: Sequence[Check], bucket: str, found: Found)
         for number, check in enumerate(checks)
         for facet in (*check.facets, *([REQUIRED] if check.rule.required else []))
     ]
-    json_rules.add_answers(staging, "plan_broken", _frame(rows, rule="i", facet="s"))
+    json_found.add_answers(staging, "plan_broken", _frame(rows, rule="i", facet="s"))
 
 
 def _asked(staging: Staging, checks: Sequence[Check], bucket: str, found: Found) -> None:
-    asked = json_rules.questions(staging, "plan_broken", ("rule", "text"), ASK)
+    asked = json_found.questions(staging, "plan_broken", ("rule", "text"), ASK)
     if not asked.height:
         return
     facets = {number: facet_validators(checks[number].facets) for number in asked["rule"].unique()}
@@ -113,15 +113,15 @@ def _asked(staging: Staging, checks: Sequence[Check], bucket: str, found: Found)
         for rule, text in asked.iter_rows()
         for facet in broken(facets[rule], json.loads(text))
     ]
-    json_rules.add_answers(staging, "plan_broken", _frame(rows, rule="i", text="s"))
+    json_found.add_answers(staging, "plan_broken", _frame(rows, rule="i", text="s"))
 
 
 def _strange(staging: Staging, checks: Sequence[Check], bucket: str, found: Found) -> None:
     rows = [
         {"rule": rule, "key": key, "kind": found.number(unplanned(bucket, (*_path(checks, rule), key)))}
-        for rule, key in json_rules.questions(staging, "plan_strange", ("rule", "key")).iter_rows()
+        for rule, key in json_found.questions(staging, "plan_strange", ("rule", "key")).iter_rows()
     ]
-    json_rules.add_answers(staging, "plan_strange", _frame(rows, rule="i", key="s"))
+    json_found.add_answers(staging, "plan_strange", _frame(rows, rule="i", key="s"))
 
 
 def _path(checks: Sequence[Check], number: int) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ def _path(checks: Sequence[Check], number: int) -> tuple[str, ...]:
 def _beneath(staging: Staging, where: Where, schema: Mapping[str, Any], bucket: str, found: Found) -> None:
     keys = reading(schema)
     check = validator(schema)
-    texts = json_rules.distinct_texts(staging, where, json_rules.pieces_of(bucket, keys))
+    texts = json_found.distinct_texts(staging, where, json_found.pieces_of(bucket, keys))
     rows = []
     for number, pieces in texts.iter_rows():
         value = _object(keys, pieces) or {}
@@ -139,7 +139,7 @@ def _beneath(staging: Staging, where: Where, schema: Mapping[str, Any], bucket: 
             told = findings(check, value, rule="plan.schema", prefix=(bucket,))
             rows += [{"number": number, "kind": found.number(finding)} for finding in told]
     if rows:
-        json_rules.add_texts(staging, where, json_rules.pieces_of(bucket, keys), _frame(rows, number="i"))
+        json_found.add_texts(staging, where, json_found.pieces_of(bucket, keys), _frame(rows, number="i"))
 
 
 def _common(staging: Staging, where: Where, schema: Mapping[str, Any], found: Found) -> None:
@@ -147,7 +147,7 @@ def _common(staging: Staging, where: Where, schema: Mapping[str, Any], found: Fo
     check = validator(schema)
     pieces = list(_payload_pieces(looked))
     rows = []
-    for number, texts in json_rules.distinct_texts(staging, where, pieces).iter_rows():
+    for number, texts in json_found.distinct_texts(staging, where, pieces).iter_rows():
         value = _payload(looked, iter(texts))
         if not check.is_valid(value):
             rows += [
@@ -155,17 +155,17 @@ def _common(staging: Staging, where: Where, schema: Mapping[str, Any], found: Fo
                 for finding in findings(check, value, rule="plan.common")
             ]
     if rows:
-        json_rules.add_texts(staging, where, pieces, _frame(rows, number="i"))
+        json_found.add_texts(staging, where, pieces, _frame(rows, number="i"))
 
 
 def _payload_pieces(looked: Mapping[str, Reading | bool]) -> Iterator[str]:
     """Texts of what is looked at; of an object whose keys are picked also whether it is there at all."""
-    yield json_rules.quoted("type")
+    yield json_found.quoted("type")
     for key, how in looked.items():
         if isinstance(how, bool):
-            yield json_rules.quoted(_COLUMNS[key], shallow=how and key != "type")
+            yield json_found.quoted(_COLUMNS[key], shallow=how and key != "type")
         else:
-            yield from json_rules.pieces_of(key, how)
+            yield from json_found.pieces_of(key, how)
             if how is not None:
                 yield f"CASE WHEN {key} IS NOT NULL THEN '{{}}' END"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.engine import json_rules
+from cdp_core.engine import json_found
 from cdp_core.quality.plan.batch import Found, find
 from cdp_core.quality.plan.checks import Finding
 from cdp_core.quality.plan.judge import Action, action_of
@@ -32,16 +32,16 @@ def enforce(staging: Staging, plans: Mapping[str, tuple[Plan, Controls]]) -> str
     staging.drop(FAILURES)
     for source, (plan, controls) in plans.items():
         found = find(staging, source, plan)
-        if not json_rules.any_found(staging):
+        if not json_found.any_found(staging):
             continue
         actions = [action_of(finding, controls) for finding in found.findings]
-        json_rules.write_failures(staging, FAILURES, _failures(found, actions))
+        json_found.write_failures(staging, FAILURES, _failures(found, actions))
         blocked = [number for number, action in enumerate(actions) if action == "block"]
-        sets = json_rules.found_sets(staging, blocked)
+        sets = json_found.found_sets(staging, blocked)
         patches = _patches(sets, found.findings, actions, plan.name)
         if patches.height:
-            json_rules.patch_events(staging, patches)
-    json_rules.end_found(staging)
+            json_found.patch_events(staging, patches)
+    json_found.end_found(staging)
     return FAILURES if staging.has(FAILURES) else None
 
 

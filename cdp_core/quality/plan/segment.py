@@ -105,7 +105,9 @@ def add_call(taken: Taken, kind: str, name: str, version: int, schema: Mapping[s
     bucket = bucket_of(kind)
     inner = schema.get("properties") or {}
     rules, beneath = rules_of(inner.get(bucket) or {})
-    made: dict[str, Any] = {key: schema[key] for key in ("description", "labels") if schema.get(key)}
+    made: dict[str, Any] = {"description": str(schema["description"])} if schema.get("description") else {}
+    if schema.get("labels"):
+        made["labels"] = {str(name): str(value) for name, value in schema["labels"].items()}
     made |= {bucket: rules} if rules else {}
     made |= {"schema": beneath} if beneath else {}
     taken.call(kind, name, version, made)

@@ -28,7 +28,7 @@ _TIMES = {"date time": "date-time", "datetime": "date-time", "date-time": "date-
 
 def from_table(text: str) -> Taken:
     """Raises UsageError when columns are missing or a type is unknown, with its line."""
-    reader = csv.reader(io.StringIO(text))
+    reader = csv.reader(io.StringIO(text.replace("\0", "")))
     names = [_column(cell) for cell in next(reader, [])]
     missing = {"Event Name", "Property Name"} - set(names)
     if missing:
