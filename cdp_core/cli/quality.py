@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from cdp_core.cli import plan
 from cdp_core.cli.options import FrameOption, LimitOption, TableOutput, WorkspaceOption, opened
 from cdp_core.cli.output import print_frame
 
 app = typer.Typer(help="What good data is, and what was held back.", no_args_is_help=True)
+app.add_typer(plan.app, name="plan")
 
 
 @app.command("list")

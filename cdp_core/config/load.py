@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from cdp_core.config import references
 from cdp_core.config.merge import MAIN, NAMED_BLOCKS, Merged, read_files
 from cdp_core.config.model import Config
+from cdp_core.config.plans import check_references
 from cdp_core.config.problems import Place, Problem, raise_first
 from cdp_core.config.splice import block_text
 from cdp_core.config.translate import spec_problem, translate
@@ -81,6 +82,7 @@ def check_config(
     merged.problems = [*read, *(p for p in merged.problems[len(read) :] if p.place not in places)]
     if config is not None and not merged.problems:
         merged.problems += references.check(config, merged)
+        merged.problems += check_references(config, merged, Path(root))
     return (config, []) if config is not None and not merged.problems else (None, _sorted(merged))
 
 

@@ -45,14 +45,17 @@ def check_batch(
     source_tables: Mapping[str, str],
     run_id: str,
     now: datetime,
+    planned: str | None = None,
 ) -> Verdict:
     """Check the staged rows of every source in `source_tables` and staged `events`; rows without any are not checked.
+
+    `planned` is the staged table of what broke a tracking plan (see plan.enforce); it counts like the suites' failures.
 
     Writes the staged tables `failures` and `held` (see `quarantined`). `now` is UTC. Raises SpecError for an
     expectation that Great Expectations refuses and EngineError when it cannot run.
     """
     results = validator.check(staging, _batch_plan(staging, suites, source_tables))
-    _write_failures(staging, results, {name: source for source, name in source_tables.items()})
+    _write_failures(staging, results, {name: source for source, name in source_tables.items()}, planned)
     quarantined(staging, source_tables, run_id=run_id)
     violations = _counted(staging, now) + _rejected(staging, now) + [_plain(r, now) for r in results if _keyless(r)]
     return _verdict(results, violations, run_id=run_id, now=now)
@@ -86,11 +89,16 @@ def _keyless(result: ExpectationResult) -> bool:
     return not result.success and result.failing_keys_query is None
 
 
-def _write_failures(staging: Staging, results: Sequence[ExpectationResult], sources: Mapping[str, str]) -> None:
+def _write_failures(
+    staging: Staging, results: Sequence[ExpectationResult], sources: Mapping[str, str], planned: str | None
+) -> None:
     import polars as pl
 
     staging.drop("failures")
-    staging.append("failures", empty_failures())
+    if planned is None:
+        staging.append("failures", empty_failures())
+    else:
+        staging.replace("failures", staging.table(planned).select(FAILURES))
     for result in results:
         if result.failing_keys_query is None:
             continue

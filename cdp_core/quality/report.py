@@ -39,11 +39,13 @@ def render(results: Sequence[Row], violations: Sequence[Row], run: Row) -> str:
     """The page as text. Every value is escaped; no customer's value is in it, only names, counts and message ids."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     known = {row["rule"] for row in results}
-    unread = [row for row in violations if row["rule"] not in known]
+    planned = [row for row in violations if row["rule"].startswith("plan.") and row["rule"] not in known]
+    unread = [row for row in violations if row["rule"] not in known and row not in planned]
     sections = (
         _heading(run),
         _tiles(results, violations),
         "<h2>What failed</h2>" + _failed(results, violations),
+        "<h2>What breaks a tracking plan</h2>" + _planned(planned) if planned else "",
         "<h2>Rows that could not be read</h2>" + _unread(unread) if unread else "",
         "<h2>Suites</h2>" + "".join(_suites(results)),
         "<footer>Checked by Great Expectations. Times are UTC.</footer>",
@@ -122,6 +124,21 @@ def _unread(violations: Sequence[Row]) -> str:
         for v in violations
     )
     return _table(("Source", "Rule", "-Rows", "Message ids, for example"), rows)
+
+
+def _planned(violations: Sequence[Row]) -> str:
+    rows = (
+        (
+            _badge(v["severity"]),
+            _text(v["source"]),
+            _text(v["event"]),
+            f"<b>{_text(v['rule'])}</b> <code>{_text(v['field'])}</code><small>{_text(v['description'])}</small>",
+            f"{v['count']:,}",
+            _sample([v]),
+        )
+        for v in violations
+    )
+    return _table(("Severity", "Source", "Event", "Rule", "-Events", "Message ids, for example"), rows)
 
 
 def _suites(results: Sequence[Row]) -> Iterable[str]:

@@ -52,6 +52,7 @@ def diagnose(root: Path | str) -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [
         lambda: _clock(found),
         lambda: _suites(root),
+        lambda: _plans(root),
         lambda: doctor_sources.sources(root, found),
         lambda: doctor_sources.destinations(root, found),
         lambda: _rights(root, found),
@@ -92,6 +93,16 @@ def _suites(root: Path) -> Iterator[Finding]:
     suites = load_suites(root / "expectations")
     count = sum(len(suite.expectations) for suite in suites)
     yield Finding("ok", f"expectations: {len(suites)} suites, {count} expectations")
+
+
+def _plans(root: Path) -> Iterator[Finding]:
+    from cdp_core.config.plans import check_plan, plan_names
+
+    for name in plan_names(root):
+        plan, problems = check_plan(root, name)
+        yield from (Finding("error", str(problem), "correct the file") for problem in problems)
+        if plan is not None:
+            yield Finding("ok", f"tracking plan {name!r}: {len(plan.events)} events")
 
 
 def _rights(root: Path, config: Config) -> Iterator[Finding]:

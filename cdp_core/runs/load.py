@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdp_core.errors import CDPError, ContractError, QualityStop
 from cdp_core.runs.dedupe import KEY, drop_known
+from cdp_core.runs.plans import Plans, apply_plans
 from cdp_core.runs.record import Progress, Run
 from cdp_core.runs.returned import rename_returned
 from cdp_core.tables import EVENTS
@@ -112,12 +113,14 @@ def check_staged(
     batch: Batch,
     suites: Sequence[Suite],
     validator: Validator,
+    plans: Plans,
     *,
+    config: Config,
     run_id: str,
     now: datetime,
     dry_run: bool,
 ) -> None:
-    """Deduplicate the batch, run its suites and settle which rows are held. Raises QualityStop.
+    """Deduplicate the batch, apply tracking plans, run suites and settle which rows are held. Raises QualityStop.
 
     What a gate found is kept even though the batch is not (unless `dry_run`): the dashboard shows why it stopped.
     """
@@ -127,7 +130,10 @@ def check_staged(
     rename_returned(engine, staging, [name for name in batch.sources if name in batch.whole])
     duplicates = drop_known(engine, staging, batch.sources)
     tables = {source: f"rows_{source}" for source in batch.sources if staging.has(f"rows_{source}")}
-    batch.verdict = check_batch(staging, suites, validator, source_tables=tables, run_id=run_id, now=now)
+    planned = apply_plans(staging, config, batch.sources, plans)
+    batch.verdict = check_batch(
+        staging, suites, validator, source_tables=tables, run_id=run_id, now=now, planned=planned
+    )
     batch.balance = _balance(staging, batch, duplicates)
     if batch.verdict.stopped:
         if not dry_run:

@@ -16,6 +16,7 @@ from cdp_core.runs import derive, load
 from cdp_core.runs.brake import check_jump
 from cdp_core.runs.decisions import read_decisions
 from cdp_core.runs.lock import run_lock
+from cdp_core.runs.plans import Plans, plans_in_use
 from cdp_core.runs.record import STAGES, Progress, Run, silent
 
 if TYPE_CHECKING:
@@ -129,12 +130,13 @@ def _stages(
     from cdp_core.quality.validator import Validator
 
     suites = load_suites(root / "expectations")
+    plans = plans_in_use(root, config)
     staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
     validator = Validator()
     errors: list[CDPError] = []
     try:
         if "load" in chosen.stages:
-            errors = _load(engine, config, options, chosen, run, staging, suites, validator, root, now, progress)
+            errors = _load(engine, config, options, chosen, run, staging, suites, validator, plans, root, now, progress)
         staging.discard()
         if options.dry_run:
             _finish(run, errors, "dry")
@@ -168,6 +170,7 @@ def _load(
     staging: Staging,
     suites: Sequence[Any],
     validator: Any,
+    plans: Plans,
     root: Path,
     now: datetime,
     progress: Progress,
@@ -192,8 +195,9 @@ def _load(
                 load.publish_empty(engine, batch, run)
             return batch.errors
         progress("quality", None, "")
+        dry, run_id = options.dry_run, run.run_id
         load.check_staged(
-            engine, staging, batch, suites, validator, run_id=run.run_id, now=now, dry_run=options.dry_run
+            engine, staging, batch, suites, validator, plans, config=config, run_id=run_id, now=now, dry_run=dry
         )
         assert batch.balance is not None
         quality.rows_in = batch.rows

@@ -107,7 +107,7 @@ def _option_error(error: ValidationError, where: str, model: type[BaseModel]) ->
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        unknown = SpecError.unknown("option", place, [*model.model_fields, "type", "map"], where=where)
+        unknown = SpecError.unknown("option", place, [*model.model_fields, *SourceSpec.model_fields], where=where)
         assert isinstance(unknown, SpecError)
         return unknown
     if first["type"] == "missing":

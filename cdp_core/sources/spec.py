@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from cdp_core.tracking import PlanOption, Step
+
 Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "json"]
 EVENT_IDENTIFIERS = ("user_id", "anonymous_id", "group_id", "previous_id")
 
@@ -108,6 +110,8 @@ class SourceSpec(BaseModel):
 
     type: str
     map: MapSpec | None = None
+    plan: PlanOption = Field(None, description="The tracking plan that its events keep to, and the controls")
+    transform: tuple[Step, ...] = Field((), description="Corrections, before the plan is checked")
 
     @property
     def options(self) -> dict[str, Any]:

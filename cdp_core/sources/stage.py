@@ -90,7 +90,9 @@ def _stage(
 
 
 def _fingerprint(spec: SourceSpec) -> str:
-    return hashlib.sha256(spec.model_dump_json(exclude_none=True).encode()).hexdigest()[:12]
+    """The plan and corrections are left out: they say what becomes of events, not what is in the source."""
+    definition = spec.model_dump_json(exclude_none=True, exclude={"plan", "transform"})
+    return hashlib.sha256(definition.encode()).hexdigest()[:12]
 
 
 class _Loader:

@@ -14,6 +14,7 @@ from cdp_core.workspace import listings
 from cdp_core.workspace.handles import Audience, Schedule, Sync
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
+from cdp_core.workspace.plans import Plans
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -254,6 +255,11 @@ class Workspace:
     def suites(self) -> pl.DataFrame:
         """Expectations of every suite with their result in the last run that checked them."""
         return listings.suites(self.engine, self.root)
+
+    @property
+    def plans(self) -> Plans:
+        """Tracking plans: read, try, begin and carry them over."""
+        return Plans(self)
 
     def quarantine(self, limit: int = 100) -> pl.DataFrame:
         """Rows held back, newest first, with the columns of the table `quarantine`."""

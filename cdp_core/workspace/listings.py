@@ -244,6 +244,35 @@ def suites(engine: Engine, root: Path) -> pl.DataFrame:
     return frame.join(newest.select(columns), on=["suite", "rule"], how="left")
 
 
+def plans(config: Config, root: Path) -> pl.DataFrame:
+    """Columns: plan, events, calls, properties, sources, description, problem."""
+    import polars as pl
+
+    from cdp_core.config.plans import check_plan, plan_names
+    from cdp_core.quality.plan.checks import checks_of
+
+    rows = []
+    for name in plan_names(root):
+        plan, problems = check_plan(root, name)
+        calls = [*plan.events.values(), *plan.calls().values()] if plan else []
+        rows.append(
+            {
+                "plan": name,
+                "events": len(plan.events) if plan else None,
+                "calls": ", ".join(plan.calls()) if plan else "",
+                "properties": sum(len(checks_of(rules)) for call in calls for rules in call.by_version().values()),
+                "sources": ", ".join(
+                    n for n, s in config.sources.items() if s.plan is not None and s.plan.name == name
+                ),
+                "description": (plan.description or "") if plan else "",
+                "problem": str(problems[0]) if problems else None,
+            }
+        )
+    texts = dict.fromkeys(("plan", "calls", "sources", "description", "problem"), pl.String)
+    schema = {"plan": pl.String, "events": pl.Int64, "calls": pl.String, "properties": pl.Int64, **texts}
+    return pl.DataFrame(rows, schema=schema)
+
+
 def quality_report(engine: Engine, path: Path) -> Path:
     """Write the newest run's results that checked anything. Raises UsageError when there is none."""
     from cdp_core.quality.report import write_report

@@ -144,7 +144,7 @@ def keys_of_schema() -> dict[str, set[str]]:
     schema = cdp.schema()
     found = {name: set(d["properties"]) for name, d in schema["$defs"].items() if d.get("properties")}
     found["Config"] = set(schema["properties"])
-    found["SourceSpec"] = {"type", "map"}
+    found["SourceSpec"] = {"type", "map", "plan", "transform"}
     found["DestinationSpec"] = {"type"}
     for kind in plugins.names(plugins.SOURCES):
         found[f"sources.{kind}"] = model_keys(plugins.load(plugins.SOURCES, kind).Options)

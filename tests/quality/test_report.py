@@ -69,6 +69,16 @@ def test_failing_rules_come_first_the_gravest_on_top(tmp_path: Path) -> None:
     assert "20%" in page
 
 
+def test_what_breaks_a_plan_has_its_own_place(tmp_path: Path) -> None:
+    found = [_violation("plan.enum", "web", event="Paid <b>", count=1234), _violation("map.time")]
+    page = _page(tmp_path, [_result("fine", "stop", 0)], found)
+    planned = page[page.index("What breaks a tracking plan") : page.index("Rows that could not be read")]
+    assert "Paid &lt;b&gt;" in planned
+    assert "1,234" in planned
+    assert "map.time" not in planned
+    assert "plan.enum" not in page[page.index("Rows that could not be read") :]
+
+
 def test_samples_stand_with_the_source_they_are_of(tmp_path: Path) -> None:
     results = [_result("shape", "warn", 1, "crm"), _result("shape", "warn", 1, "news")]
     mine = [_violation("shape", "crm", sample='["of_crm"]'), _violation("shape", "news", sample='["of_news"]')]

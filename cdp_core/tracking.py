@@ -1,0 +1,109 @@
+"""What a source says about its tracking plan: which one, how strictly, and what is corrected before it is checked.
+
+These keys stand in `sources:` of cdp.yaml and are obeyed by quality and by runs, which meet here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Call = Literal["identify", "track", "page", "screen", "group", "alias"]
+Bucket = Literal["properties", "traits"]
+STEPS = ("rename_event", "rename", "move", "drop", "hash")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Controls(_Frozen):
+    """What follows when an event does not keep to the plan. `allow` only reports it.
+
+    >>> Controls(violations="block").common
+    'allow'
+    """
+
+    unplanned_events: Literal["allow", "block"] = Field("allow", description="Track events that the plan has not")
+    unplanned_properties: Literal["allow", "omit"] = Field("allow", description="Properties and traits it has not")
+    violations: Literal["allow", "omit", "block"] = Field("allow", description="Values that break the event's rules")
+    common: Literal["allow", "omit", "block"] = Field("allow", description="Events that break the common schema")
+
+
+class PlanUse(Controls):
+    """The plan of a source: its name, and the controls.
+
+    >>> PlanUse(name="shop", violations="block").controls.violations
+    'block'
+    """
+
+    name: str = Field(min_length=1, description="A file expectations/tracking_plan/NAME.yaml, without its ending")
+
+    @property
+    def controls(self) -> Controls:
+        return Controls(**self.model_dump(exclude={"name"}))
+
+
+def _as_use(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+PlanOption = Annotated[PlanUse | None, BeforeValidator(_as_use)]
+
+
+class Step(_Frozen):
+    """One correction. It says one thing to do, and may be limited to an `event` or a `type` of call.
+
+    Places are written properties.name or traits.name, with more names behind further dots.
+
+    >>> Step(rename="properties.revenue", to="total").target
+    ('properties', 'total')
+    """
+
+    event: str | None = Field(None, description="Only this event")
+    type: Call | None = Field(None, description="Only calls of this type")
+    rename_event: str | None = Field(None, min_length=1, description="What the event is called from now on")
+    rename: str | None = Field(None, description="A place whose last name changes to that in `to`")
+    move: str | None = Field(None, description="A place that moves to the place in `to`")
+    drop: str | None = Field(None, description="A place that is taken out")
+    hash: str | None = Field(None, description="A place whose text becomes its SHA-256 in hexadecimal")
+    to: str | None = Field(None, min_length=1, description="Where rename and move lead")
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Step:
+        said = [name for name in STEPS if getattr(self, name) is not None]
+        if len(said) != 1:
+            raise ValueError(f"say one of {', '.join(STEPS)}, not {' and '.join(said) or 'none'}")
+        if (self.to is not None) != (self.kind in ("rename", "move")):
+            raise ValueError("`to` belongs to rename and move, and they need it")
+        if self.kind == "rename_event" and self.event is None:
+            raise ValueError("rename_event needs `event`, the name it has now")
+        for text in (self.place_text, self.to if self.kind == "move" else None):
+            if text is not None and not _is_place(text):
+                raise ValueError(f"{text!r} is no place; write properties.name or traits.name")
+        if self.kind == "rename" and "." in str(self.to):
+            raise ValueError("`to` of rename is one name; use move to lead elsewhere")
+        return self
+
+    @property
+    def kind(self) -> str:
+        return next((name for name in STEPS if getattr(self, name) is not None), "")
+
+    @property
+    def place_text(self) -> str | None:
+        return None if self.kind in ("", "rename_event") else getattr(self, self.kind)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return tuple((self.place_text or "").split("."))
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        assert self.to is not None
+        return (*self.place[:-1], self.to) if self.kind == "rename" else tuple(self.to.split("."))
+
+
+def _is_place(text: str) -> bool:
+    head, *names = text.split(".")
+    return head in ("properties", "traits") and bool(names) and all(names)
