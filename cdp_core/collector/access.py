@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cdp_core.collector.planned import plan_doors, plans_stamp
 from cdp_core.config import load_config
 from cdp_core.errors import CDPError
 from cdp_core.inbox.keys import KeyRing, WriteKey
@@ -70,11 +71,12 @@ class _Bucket:
 
 
 class Access:
-    """Keys and sources as they are now: both files are looked at again when they have changed."""
+    """Keys, sources and their plans as they are now: the files are looked at again when they have changed."""
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
         self.sources = live_sources(config)
+        self.plans = plan_doors(root, config)
         self.problem: str | None = None
         self._ring = KeyRing(root)
         self._ring.refresh()
@@ -100,13 +102,14 @@ class Access:
         config = load_config(self.root)
         if config.version != self._stamp:
             self.sources, self._stamp, self._buckets = live_sources(config), config.version, {}
+        self.plans = plan_doors(self.root, config)
         self._changed = written
 
-    def _written(self) -> int:
+    def _written(self) -> tuple[object, ...]:
         try:
-            return (self.root / "cdp.yaml").stat().st_mtime_ns
+            return (self.root / "cdp.yaml").stat().st_mtime_ns, *plans_stamp(self.root)
         except OSError:
-            return 0
+            return ()
 
     def find(self, clear: str | None) -> WriteKey | None:
         key = self._ring.find(clear) if clear else None

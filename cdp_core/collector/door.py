@@ -39,10 +39,19 @@ _loose = msgspec.json.Decoder(dict[str, Any]).decode
 
 @dataclass(slots=True)
 class Verdict:
-    """`ids` are the message ids of events that passed; `wrong` maps a place in the request to a rule."""
+    """`ids` are the message ids of events that passed; `wrong` maps a place in the request to a rule, `words` to what
+    is to be said of it where the rule alone does not tell.
+    """
 
     ids: list[str] = field(default_factory=list)
     wrong: dict[int, str] = field(default_factory=dict)
+    words: dict[int, str] = field(default_factory=dict)
+
+    def hold(self, index: int, rule: str, words: str, message_id: str | None) -> None:
+        """Take back that an event has passed."""
+        self.wrong[index], self.words[index] = rule, words
+        if message_id in self.ids:
+            self.ids.remove(message_id)
 
 
 def look(events: Sequence[bytes], path_type: str | None, *, browser: bool, unsound: bool = False) -> Verdict:

@@ -111,6 +111,8 @@ class Receiver:
     async def _stored(self, body: bodies.Body, key: WriteKey, kind: str | None, received_at: int) -> Answer:
         source, browser = key.source, key.kind == "browser"
         verdict = door.look(body.events, kind, browser=browser, unsound="problem" in body.outer)
+        if (plan := self.access.plans.get(source)) is not None:
+            plan.look(body.events, kind, verdict)
         repeated = self.recent.repeated(source, verdict.ids)
         envelope = _envelope(body, kind, browser)
         await self._durable(
@@ -126,7 +128,8 @@ class Receiver:
         said: dict[str, Any] = {"success": True, **counts}
         if held:
             rows = list(verdict.wrong.items())[:SHOWN]
-            said["rejected"] = [{"index": i, "rule": rule, "description": SAID[rule]} for i, rule in rows]
+            words = {i: verdict.words.get(i) or SAID[rule] for i, rule in rows}
+            said["rejected"] = [{"index": i, "rule": rule, "description": words[i]} for i, rule in rows]
         return Answer(200, _encode(said))
 
     async def _kept_whole(self, kept: list[bytes], key: WriteKey, received_at: int, what: str) -> Answer:
