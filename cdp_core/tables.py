@@ -71,9 +71,10 @@ EVENTS = _define(
 )
 QUARANTINE = _define(
     "quarantine",
-    "Rows held back, with their original content and every reason. status: held, replayed, discarded.",
+    "Rows held back, with their original content and every reason. status: held, replayed, discarded. `fixed` is the "
+    "content as somebody has corrected it; a replay reads that in the place of `payload`.",
     "source message_id",
-    "source message_id received_at:t payload reasons status run_id",
+    "source message_id received_at:t payload reasons status run_id fixed",
 )
 VIOLATIONS = _define(
     "violations",
@@ -190,7 +191,8 @@ SOURCE_COLUMNS = _define(
 )
 SOURCE_LOADS = _define(
     "source_loads",
-    "Balance of every load: rows read = events + duplicates + quarantined.",
+    "Balance of every load: rows read = events + duplicates + quarantined. A replay reads nothing: what passes leaves "
+    "the quarantine, so that `quarantined` is negative.",
     "run_id source",
     "run_id source rows_read:i events:i duplicates:i quarantined:i seconds:f loaded_at:t",
 )

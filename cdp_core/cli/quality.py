@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cdp_core.cli import plan
-from cdp_core.cli.options import FrameOption, LimitOption, TableOutput, WorkspaceOption, opened
-from cdp_core.cli.output import print_frame
+from cdp_core.cli.options import (
+    DryRunOption,
+    FrameOption,
+    LimitOption,
+    Output,
+    OutputOption,
+    TableOutput,
+    WorkspaceOption,
+    opened,
+)
+from cdp_core.cli.output import print_frame, print_object, say
 
 app = typer.Typer(help="What good data is, and what was held back.", no_args_is_help=True)
 app.add_typer(plan.app, name="plan")
@@ -41,3 +51,54 @@ def quarantine(
     """Rows held back, newest first, with their reasons and original content."""
     with opened(workspace) as ws:
         print_frame(ws.quarantine(limit), output)
+
+
+SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A source of cdp.yaml.")]
+IdsArgument = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Message ids, as 'cdp quality quarantine' shows.")
+]
+
+
+@app.command("replay")
+def replay(
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only rows of this source.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Only rows that this rule holds.")] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this row; repeat it.")] = None,
+    dry_run: DryRunOption = False,
+    output: OutputOption = Output.table,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Try held rows again, by the mapping, tracking plan and suites of today; what passes becomes events."""
+    with opened(workspace) as ws:
+        found = ws.held.replay(source=source, rule=rule, ids=ids or (), dry_run=dry_run)
+    print_object(found.to_dict(), output)
+    if found.passed and not dry_run:
+        say("next: cdp run")
+
+
+@app.command("fix")
+def fix(
+    source: SourceArgument,
+    message_id: Annotated[str, typer.Argument(metavar="ID", help="Message id of the held row.")],
+    content: Annotated[
+        str, typer.Option("--content", metavar="JSON", help="The whole row as it should be; - reads it.")
+    ],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Correct a held row. Its original stays beside it; 'cdp quality replay' tries it again."""
+    with opened(workspace) as ws:
+        ws.held.fix(source, message_id, sys.stdin.read() if content == "-" else content)
+    say("next: cdp quality replay")
+
+
+@app.command("discard")
+def discard(
+    source: SourceArgument,
+    ids: IdsArgument,
+    restore: Annotated[bool, typer.Option("--restore", help="Take it back.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Let held rows go: they stay in the table and are not tried again."""
+    with opened(workspace) as ws:
+        count = ws.held.restore(source, ids) if restore else ws.held.discard(source, ids)
+    say(f"{'restored' if restore else 'discarded'} {count:,}")

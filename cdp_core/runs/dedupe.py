@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 KEY = ["source", "message_id"]
 
 
-def drop_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> pl.DataFrame:
-    """Leave only rows in staged `events`, `rejects` and `rows_<source>` that the lake has never seen.
+def drop_known(engine: Engine, staging: Staging, sources: Sequence[str], *, held: bool = True) -> pl.DataFrame:
+    """Leave only rows in staged `events`, `rejects` and `rows_<source>` that the lake has never seen; with `held` off,
+    that are no events yet.
 
     Of several rows with one id in the batch the first received stays. Gives the duplicates per source, with the columns
     source and duplicates. The rule is the Segment spec's (by message id alone), over the whole history.
@@ -23,7 +24,7 @@ def drop_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> pl.D
     import polars as pl
 
     before = _counts(staging, sources)
-    _copy_known(engine, staging, sources)
+    _copy_known(engine, staging, sources, held=held)
     if staging.has("events"):
         _first_of_each(staging)
     if staging.has("rejects"):
@@ -38,11 +39,12 @@ def drop_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> pl.D
     return gone
 
 
-def _copy_known(engine: Engine, staging: Staging, sources: Sequence[str]) -> None:
+def _copy_known(engine: Engine, staging: Staging, sources: Sequence[str], *, held: bool) -> None:
     events = engine.table("events")
-    held = engine.table("quarantine")
     known = events.filter(events.source.isin(sources)).select(KEY)
-    known = known.union(held.filter(held.source.isin(sources)).select(KEY))
+    if held:
+        kept = engine.table("quarantine")
+        known = known.union(kept.filter(kept.source.isin(sources)).select(KEY))
     engine.copy_into(staging, {"known": known})
 
 

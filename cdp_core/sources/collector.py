@@ -20,6 +20,7 @@ from cdp_core.sources.text import readable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cdp_core.engine import Staging
     from cdp_core.inbox.reader import Row
 
 _RULES = {
@@ -68,7 +69,7 @@ class CollectorSource:
         sent = json_lines.utc_times(staging, frame.select("_outer_sentAt"))
         frame, over = _parted(frame.with_columns(sent, _rule=_over_limit()))
         sound, bad = judge(staging, frame, FIELDS, INNER)
-        named = _named(with_envelope(staging, sound))
+        named = as_received(_enveloped(staging, sound))
         allowed, forbidden = _parted(named.with_columns(_rule=_forbidden()))
         events, bad = finished(staging, allowed, bad)
         bad = pl.concat([bad, *(_described(wrong).select(bad.columns) for wrong in (over, forbidden))])
@@ -108,6 +109,7 @@ _ENVELOPE = pl.Schema(
         "_seq": pl.Int64(), "_outer_receivedAt": pl.Datetime("us"), "_outer_type": pl.String(),
         "_outer_sentAt": pl.String(), "_outer_context": pl.String(), "_outer_integrations": pl.String(),
         "_outer__untimely": pl.String(), "_key_kind": pl.String(), "_problem": pl.String(),
+        "_envelope_text": pl.String(),
     }
 )  # fmt: skip
 
@@ -133,7 +135,18 @@ def _envelope(row: Row) -> tuple[Any, ...]:
         None,
         text("kind"),
         text("problem"),
+        _for_each(said),
     )
+
+
+def _for_each(said: dict[str, Any]) -> str | None:
+    """The part of an envelope that is true of every event, as a JSON object."""
+    parts = [
+        f'"{name}":{bytes(said[name]).decode()}'
+        for name in ("type", "sentAt", "context", "integrations")
+        if name in said
+    ]
+    return "{" + ",".join(parts) + "}" if parts else None
 
 
 def _text(data: pl.Series) -> pl.Series:
@@ -164,17 +177,24 @@ def _described(refused: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _named(sound: pl.DataFrame) -> pl.DataFrame:
+def as_received(sound: pl.DataFrame) -> pl.DataFrame:
     """What a client calls timestamp is its own clock's; when the event came is told by the server alone.
 
     Rule: Segment spec, common fields, "Timestamp overview".
     """
     both = pl.col("originalTimestamp").is_not_null() & pl.col("timestamp").is_not_null()
     return sound.with_columns(
-        _replaced=pl.when(both).then(pl.lit("receivedAt timestamp")).otherwise(pl.lit("receivedAt"))
-    ).with_columns(
+        pl.coalesce("originalTimestamp", "timestamp").alias("originalTimestamp"),
+        _replaced=pl.when(both).then(pl.lit("receivedAt timestamp")).otherwise(pl.lit("receivedAt")),
+    )
+
+
+def _enveloped(staging: Staging, sound: pl.DataFrame) -> pl.DataFrame:
+    """Events with what their requests say of them, in their text too, so that it tells everything by itself."""
+    named = with_envelope(staging, sound).with_columns(
         pl.coalesce("type", "_outer_type").alias("type"),
         pl.coalesce("messageId", "_spare_id").alias("messageId"),
-        pl.coalesce("originalTimestamp", "timestamp").alias("originalTimestamp"),
         pl.col("_outer_receivedAt").alias("receivedAt"),
     )
+    told = named.select("_envelope_text", "_text")
+    return named.with_columns(json_lines.merge(staging, told).alias("_text"))

@@ -25,6 +25,8 @@ from cdp_core.sources.values import inferred, json_object, kind_of, member, plai
 if TYPE_CHECKING:
     from cdp_core.engine import Staging
 
+HELD_ID = "_held_id"
+"""A column of rows that keep the id they have, whatever their content gives."""
 Progress = Callable[[str, float | None], None]
 
 
@@ -77,7 +79,7 @@ def _stage(
     options = check_source(name, spec)
     source = plugins.load(plugins.SOURCES, spec.type)(options, context)
     own = state.filter(pl.col("source") == name).select(list(STATE_SCHEMA))
-    loader = _Loader(name, spec, staging, source.gives, now, columns.filter(pl.col("source") == name), fresh=full)
+    loader = Loader(name, spec, staging, source.gives, now, columns.filter(pl.col("source") == name), fresh=full)
     for batch in source.read(own.clear() if full else own):
         loader.take(batch)
         if progress is not None:
@@ -95,7 +97,7 @@ def _fingerprint(spec: SourceSpec) -> str:
     return hashlib.sha256(definition.encode()).hexdigest()[:12]
 
 
-class _Loader:
+class Loader:
     """One source on its way into the staging tables."""
 
     def __init__(
@@ -126,22 +128,21 @@ class _Loader:
         self.read += batch.read
         at = batch.modified or self.now
         if batch.rejects.height:
-            self._reject(
-                batch.rejects.with_columns(
-                    message_id=pl.lit(None, pl.String), received_at=pl.lit(at, pl.Datetime("us"))
-                )
-            )
+            known = pl.col("message_id") if "message_id" in batch.rejects.columns else pl.lit(None, pl.String)
+            self._reject(batch.rejects.with_columns(message_id=known, received_at=pl.lit(at, pl.Datetime("us"))))
         if batch.rows.height:
             (self._rows if self.gives == "rows" else self._ready)(batch, at)
 
     def _rows(self, batch: SourceBatch, at: datetime) -> None:
         mapping = self.spec.map
         assert mapping is not None
-        given = respell(batch.rows, [*self.kinds, *mapping.used()])
+        given = respell(batch.rows, [*self.kinds, *mapping.used(), HELD_ID])
         rows = plain(given)
         self._learn(given, rows, batch)
         mapped = map_rows(rows, self.kinds, mapping, source=self.name, at=at, staging=self.staging)
-        rows = rows.drop(LINE, strict=False)
+        if HELD_ID in rows.columns:
+            mapped = mapped.with_columns(rows[HELD_ID].alias("message_id"))
+        rows = rows.drop(LINE, HELD_ID, strict=False)
         bad = mapped["_rule"].is_not_null()
         if bad.any():
             members = [member(c, pl.col(c), "string", rows.schema[c]) for c in rows.columns]
@@ -182,6 +183,7 @@ class _Loader:
         found |= {c: "json" for c, kind in given.schema.items() if kind_of(kind) == "json"} | dict(batch.kinds)
         if batch.untyped:
             found |= inferred(rows.select(c for c, k in rows.schema.items() if k == pl.String and c not in batch.kinds))
+        found.pop(HELD_ID, None)
         for column, kind in found.items():
             self.kinds[column] = wider(self.kinds.get(column, "null"), kind)
 

@@ -12,6 +12,7 @@ from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.handles import Audience, Schedule, Sync
+from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
@@ -265,6 +266,11 @@ class Workspace:
         """Rows held back, newest first, with the columns of the table `quarantine`."""
         table = self.engine.table("quarantine")
         return self.polars(table.order_by([table.received_at.desc(), table.message_id]).limit(limit))
+
+    @property
+    def held(self) -> Held:
+        """Rows that are held, to be corrected, tried again or let go."""
+        return Held(self)
 
     def quality_report(self, path: Path | str) -> Path:
         """Write the last run's expectation results as one HTML page that needs no network."""

@@ -47,6 +47,7 @@ def test_columns_of_an_event(archive: Any) -> None:
     (found,) = loaded.events.to_dicts()
     assert json.loads(found.pop("properties")) == {"total": 5, "name": None}
     assert json.loads(found.pop("context")) == given["context"]
+    assert found.pop("extra") is None
     assert json.loads(found.pop("traits")) == {"plan": "new", "city": "Bonn"}
     assert found == {
         "source": "s",

@@ -1,0 +1,194 @@
+"""Held rows tried again, by today's mapping, tracking plan and suites: what passes becomes events, the rest stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.errors import ContractError, UsageError
+from cdp_core.runs.dedupe import KEY, drop_known
+from cdp_core.runs.load import append_results, stop_error
+from cdp_core.runs.lock import run_lock
+from cdp_core.runs.plans import apply_plans, plans_in_use
+from cdp_core.runs.record import Run
+from cdp_core.tables import EVENTS, QUARANTINE
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_core.config import Config
+    from cdp_core.engine import Engine, Staging
+    from cdp_core.quality.check import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which held rows: of a `source`, held by a `rule`, with one of `ids` (message ids). Empty means all."""
+
+    source: str | None = None
+    rule: str | None = None
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """`selected` = `passed` + `held` + `known` (events already). `rules`: rule → rows that it still holds."""
+
+    run_id: str
+    selected: int
+    passed: int
+    held: int
+    known: int
+    rules: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def replay_held(
+    engine: Engine, config: Config, selection: Selection, *, root: Path, now: datetime, dry_run: bool = False
+) -> Replay:
+    """Try held rows again and publish what came of it as one; with `dry_run` only say it.
+
+    Raises UsageError (an unknown source), WorkspaceBusy, SpecError, and QualityStop when a gate stops it.
+    """
+    from cdp_core.engine import Staging
+
+    if selection.source is not None and selection.source not in config.sources:
+        raise UsageError.unknown("source", selection.source, config.sources)
+    with run_lock(root / config.engine.lake):
+        run = Run(kind="replay")
+        held = select_held(engine, config, selection)
+        staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
+        try:
+            with run.stage("quality") as stage:
+                verdict, known = _tried(engine, config, staging, held, run, root=root, now=now)
+                found = _counted(staging, held, known, run)
+                stage.rows_in, stage.rows_out, stage.quarantined = found.selected, found.passed, found.held
+            if held.height and not dry_run:
+                run.finish("succeeded")
+                _publish(engine, staging, held, verdict, run)
+        finally:
+            staging.discard()
+            engine.clear_scratch()
+    return found
+
+
+def select_held(engine: Engine, config: Config, selection: Selection) -> pl.DataFrame:
+    """The rows of the table quarantine that `selection` means; of sources that cdp.yaml still has."""
+    rows = engine.table("quarantine")
+    rows = rows.filter(rows.status == "held", rows.source.isin(list(config.sources)))
+    if selection.source is not None:
+        rows = rows.filter(rows.source == selection.source)
+    if selection.rule is not None:
+        rows = rows.filter(
+            rows.reasons.contains(f'"rule":"{selection.rule}"') | rows.reasons.contains(f'"rule": "{selection.rule}"')
+        )
+    if selection.ids:
+        rows = rows.semi_join(engine.frame(_ids(selection.ids)), "message_id")
+    return engine.polars(rows)
+
+
+def _ids(ids: Sequence[str]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame({"message_id": list(ids)}, schema={"message_id": pl.String})
+
+
+def _tried(
+    engine: Engine, config: Config, staging: Staging, held: pl.DataFrame, run: Run, *, root: Path, now: datetime
+) -> tuple[Verdict, int]:
+    """What the checks say of the rows, and how many are events already."""
+    import polars as pl
+
+    from cdp_core.quality.check import check_batch
+    from cdp_core.quality.suites import load_suites
+    from cdp_core.quality.validator import Validator
+    from cdp_core.sources.again import stage_held
+
+    sources = sorted(held["source"].unique())
+    columns = engine.polars(engine.table("source_columns"))
+    content = held.with_columns(payload=pl.coalesce("fixed", "payload")).select(
+        "source", "message_id", "received_at", "payload"
+    )
+    for name in sources:
+        rows = content.filter(pl.col("source") == name).drop("source")
+        stage_held(name, config.sources[name], staging, rows, columns=columns, now=now)
+    staging.append("events", EVENTS.empty().drop("run_id"))
+    known = drop_known(engine, staging, sources, held=False)
+    planned = apply_plans(staging, config, sources, plans_in_use(root, config))
+    tables = {name: f"rows_{name}" for name in sources if staging.has(f"rows_{name}")}
+    validator = Validator()
+    try:
+        verdict = check_batch(
+            staging, load_suites(root / "expectations"), validator, source_tables=tables, run_id=run.run_id, now=now,
+            planned=planned,
+        )  # fmt: skip
+    finally:
+        validator.close()
+    if verdict.stopped:
+        raise stop_error(verdict)
+    return verdict, int(known["duplicates"].sum())
+
+
+def _counted(staging: Staging, held: pl.DataFrame, known: int, run: Run) -> Replay:
+    """Raises ContractError when a row was lost."""
+    import json
+
+    still = staging.polars(staging.table("held").select(*KEY, "reasons"))
+    passed = staging.polars(
+        staging.table("events").anti_join(staging.table("held"), KEY).count().name("n").as_table()
+    ).item()
+    if held.height != passed + still.height + known:
+        what = f"{held.height} rows tried again, but {passed} events, {still.height} held and {known} known"
+        raise ContractError(what, hint="nothing was published; please report this")
+    rules: dict[str, int] = {}
+    for reasons in still["reasons"]:
+        for rule in sorted({reason["rule"] for reason in json.loads(reasons)}):
+            rules[rule] = rules.get(rule, 0) + 1
+    return Replay(
+        run_id=run.run_id,
+        selected=held.height,
+        passed=passed,
+        held=still.height,
+        known=known,
+        rules=dict(sorted(rules.items())),
+    )
+
+
+def _publish(engine: Engine, staging: Staging, held: pl.DataFrame, verdict: Verdict, run: Run) -> None:
+    """A row that is still held keeps its content, with today's reasons."""
+    import ibis
+    import polars as pl
+
+    reasons = staging.polars(staging.table("held").select(*KEY, now="reasons"))
+    balance = _balance(staging, held, reasons, run)
+    rows = held.join(reasons, on=KEY, how="left").with_columns(
+        status=pl.when(pl.col("now").is_null()).then(pl.lit("replayed")).otherwise(pl.lit("held")),
+        reasons=pl.coalesce("now", "reasons"),
+        run_id=pl.lit(run.run_id),
+    )
+    with engine.attach(staging) as staged, engine.transaction():
+        fresh = staged("events").anti_join(staged("held"), KEY)
+        engine.append("events", fresh.mutate(run_id=ibis.literal(run.run_id)))
+        engine.upsert("quarantine", engine.frame(rows.select(list(QUARANTINE.columns))), tuple(KEY))
+        engine.append("source_loads", engine.frame(balance))
+        append_results(engine, verdict)
+        engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
+
+
+def _balance(staging: Staging, held: pl.DataFrame, still: pl.DataFrame, run: Run) -> pl.DataFrame:
+    """Rows of SOURCE_LOADS: nothing is read, and what is held no longer has become events or was that already."""
+    import polars as pl
+
+    events = staging.polars(staging.table("events").anti_join(staging.table("held"), KEY).select("source"))
+    left = held.join(still, on=KEY, how="anti").group_by("source").agg(left=pl.len().cast(pl.Int64))
+    passed = events.group_by("source").agg(events=pl.len().cast(pl.Int64))
+    rows = left.join(passed, on="source", how="left").with_columns(pl.col("events").fill_null(0))
+    return rows.select(
+        "source", "events", run_id=pl.lit(run.run_id), rows_read=pl.lit(0, pl.Int64), quarantined=-pl.col("left"),
+        duplicates=pl.col("left") - pl.col("events"), seconds=pl.lit(run.seconds), loaded_at=pl.lit(run.started_at),
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Rows that were held, staged once more from their content, by the source's mapping as it is today."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cdp_core import plugins
+from cdp_core.engine import json_lines
+from cdp_core.sources.base import LINE, REJECT_SCHEMA, SourceBatch
+from cdp_core.sources.collector import as_received
+from cdp_core.sources.json_text import judge
+from cdp_core.sources.segment_events import FIELDS, INNER, finished
+from cdp_core.sources.spec import SourceSpec
+from cdp_core.sources.stage import HELD_ID, Loader
+
+if TYPE_CHECKING:
+    from cdp_core.engine import Staging
+
+_PART = "held"
+
+
+def stage_held(
+    name: str, spec: SourceSpec, staging: Staging, held: pl.DataFrame, *, columns: pl.DataFrame, now: datetime
+) -> None:
+    """Fill the staging tables that `stage_sources` fills, from `held`: message_id, received_at, payload.
+
+    Every row keeps the id under which it is held. `columns` are the rows of SOURCE_COLUMNS. Raises SpecError when the
+    mapping no longer fits, ContractError when a row was lost.
+    """
+    gives = plugins.load(plugins.SOURCES, spec.type).gives
+    known = columns.filter(pl.col("source") == name)
+    loader = Loader(name, spec, staging, gives, now.replace(tzinfo=None), known, fresh=False)
+    rows = held.with_row_index(LINE, offset=1).with_columns(pl.col(LINE).cast(pl.Int64))
+    rows = rows.rename({"message_id": HELD_ID, "payload": "_text", "received_at": "_held_at"})
+    loader.take(_events(rows, spec, staging) if gives == "events" else _rows(rows, spec, staging))
+    loader.check()
+
+
+def _events(rows: pl.DataFrame, spec: SourceSpec, staging: Staging) -> SourceBatch:
+    sound, bad = judge(staging, rows, FIELDS, INNER)
+    received = pl.coalesce("_held_at", "receivedAt")
+    named = sound.with_columns(messageId=pl.col(HELD_ID), receivedAt=received)
+    if spec.type == "collector":
+        named = as_received(named)
+    events, bad = finished(staging, named, bad)
+    return _batch(rows, events, bad)
+
+
+def _rows(rows: pl.DataFrame, spec: SourceSpec, staging: Staging) -> SourceBatch:
+    """Columns that no row has are empty; a mapping may name them all the same."""
+    assert spec.map is not None
+    sound, bad = judge(staging, rows, {})
+    names = json_lines.keys(staging, sound["_text"])["key"].to_list()
+    values = json_lines.extract(staging, sound["_text"], names)
+    missing = [pl.lit(None, pl.String).alias(c) for c in spec.map.used() if c not in names]
+    values = values.with_columns(*missing).with_columns(sound[HELD_ID], sound[LINE])
+    return _batch(rows, values, bad)
+
+
+def _batch(rows: pl.DataFrame, good: pl.DataFrame, bad: pl.DataFrame) -> SourceBatch:
+    ids = rows.select(LINE, message_id=HELD_ID)
+    rejects = bad.join(ids, on=LINE, how="left", maintain_order="left").select(*REJECT_SCHEMA, "message_id")
+    words = pl.col("description").str.replace(r"^line [0-9]+: ", "")
+    return SourceBatch(part=_PART, fingerprint="", rows=good, rejects=rejects.with_columns(words))
