@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -18,7 +18,7 @@ from cdp_core.collector.access import Access, key_of
 from cdp_core.collector.metrics import Metrics
 from cdp_core.inbox.limits import MAX_BODY_BYTES
 from cdp_core.inbox.packed import pack
-from cdp_core.inbox.writer import InboxFull, InboxWriter, Received
+from cdp_core.inbox.writer import InboxFull, InboxWriter, Received, Settle
 
 if TYPE_CHECKING:
     from cdp_core.inbox.keys import WriteKey
@@ -152,29 +152,34 @@ class Receiver:
         return key
 
     async def _durable(self, request: Received) -> None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            if future.cancelled():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-        def done(error: Exception | None) -> None:
-            loop.call_soon_threadsafe(settle, error)
-
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self.writer.put(request, done)
-            await future
+            self.writer.put(request, waiter)
+            await waiter
         except InboxFull:
             hint = "the disk or the queue is full; what was acknowledged is safe"
             raise _Refused(503, "no room for more just now", hint, retry=RETRY_SECONDS) from None
         except Exception as error:  # noqa: BLE001 - whatever kept it from the disk, it is not acknowledged
             what = f"the request could not be stored ({type(error).__name__})"
             raise _Refused(503, what, "send it again", retry=RETRY_SECONDS) from None
+
+
+def settle_in(loop: asyncio.AbstractEventLoop) -> Settle:
+    """For the inbox's writer: one wake-up of the loop for all requests of a commit."""
+
+    def settled(waiters: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+    def settle(waiters: Sequence[Any], error: Exception | None) -> None:
+        loop.call_soon_threadsafe(settled, waiters, error)
+
+    return settle
 
 
 async def _read(headers: Mapping[bytes, bytes], receive: Any) -> bytes:

@@ -19,7 +19,7 @@ import uvicorn
 from cdp_core.collector.access import Access
 from cdp_core.collector.app import Application
 from cdp_core.collector.metrics import Metrics
-from cdp_core.collector.receive import Receiver
+from cdp_core.collector.receive import Receiver, settle_in
 from cdp_core.errors import UsageError, WorkspaceBusy
 from cdp_core.inbox.files import folder_of, inbox_files
 from cdp_core.inbox.writer import InboxWriter
@@ -61,9 +61,15 @@ def serve(root: Path, config: Config, settings: CollectorSettings, *, ready: Say
         listening = _listen(settings.host, settings.port)
         _prepare()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(Collector(root, config, settings, ready, say).run(listening))
+            runner.run(_run(root, config, settings, ready, say, listening))
     finally:
         lock.release()
+
+
+async def _run(
+    root: Path, config: Config, settings: CollectorSettings, ready: Say, say: Say, listening: socket.socket
+) -> None:
+    await Collector(root, config, settings, ready, say).run(listening)
 
 
 def _prepare() -> None:
@@ -71,6 +77,7 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -104,7 +111,8 @@ class Collector:
         self.root, self.settings, self.say, self.ready = root, settings, say, ready
         self.metrics = Metrics()
         self.access = Access(root, config)
-        self.writer = InboxWriter(root, committed=lambda n, seconds: self.metrics.commits.observe(seconds))
+        settle = settle_in(asyncio.get_running_loop())
+        self.writer = InboxWriter(root, settle, committed=lambda n, seconds: self.metrics.commits.observe(seconds))
         self.receiver = Receiver(self.access, self.writer, self.metrics)
         self.drain = Drain(root, self.access, self.metrics, say)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdp_core.errors import CDPError, Retryable
 from cdp_core.inbox import files
@@ -26,7 +27,7 @@ LINGER_SECONDS = 0.002
 """While many send at once, a commit waits this long for more: it costs the same for one request as for a hundred."""
 _INSERT = "INSERT INTO requests (source, received_at, envelope, events, size, body) VALUES "
 _ROW = "(?, ?, ?, ?, ?, ?)"
-Done = Callable[[Exception | None], None]
+Settle = Callable[[Sequence[Any], Exception | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,26 @@ class InboxFull(CDPError, Retryable):
 
 
 class InboxWriter:
-    """The one writer of a workspace's inbox. `put` never blocks; `done` is called from the writing thread, with None
-    once the request is on disk and with the error when it is not.
+    """The one writer of a workspace's inbox. `put` never blocks. `settle` is called from the writing thread after every
+    commit, with what stood beside its requests in `put`, and the error when they are not on disk.
 
     `backlog` is how many bytes may wait for the lake before requests are refused. `committed` is called after each
     commit with the number of requests in it and its seconds.
     """
 
     def __init__(
-        self, root: Path, *, backlog: int = 4 << 30, committed: Callable[[int, float], None] = lambda n, s: None
+        self,
+        root: Path,
+        settle: Settle,
+        *,
+        backlog: int = 4 << 30,
+        committed: Callable[[int, float], None] = lambda n, s: None,
     ) -> None:
         self.root = root
+        self._settle = settle
         self.backlog = backlog
         self._committed = committed
-        self._waiting: list[tuple[Received, Done]] = []
+        self._waiting: list[tuple[Received, Any]] = []
         self._bytes = 0
         self._wake = threading.Condition()
         self._ending = False
@@ -74,13 +81,13 @@ class InboxWriter:
         self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
         self._thread.start()
 
-    def put(self, request: Received, done: Done) -> None:
+    def put(self, request: Received, waiter: Any) -> None:
         """Raises InboxFull when too much is waiting, or the disk or the backlog is full."""
         size = len(request.body) + len(request.envelope)
         with self._wake:
             if self._ending or self._bytes + size > QUEUE_BYTES or not self.has_room():
                 raise InboxFull("no room for more just now")
-            self._waiting.append((request, done))
+            self._waiting.append((request, waiter))
             self._bytes += size
             self._wake.notify()
 
@@ -115,7 +122,7 @@ class InboxWriter:
         return self._room
 
     def _work(self) -> None:
-        taken: list[tuple[Received, Done]] = []
+        taken: list[tuple[Received, Any]] = []
         while True:
             if len(taken) > 1:
                 time.sleep(LINGER_SECONDS)
@@ -132,8 +139,7 @@ class InboxWriter:
             except (sqlite3.Error, OSError) as caught:
                 error = caught
                 self._leave()
-            for _, done in taken:
-                done(error)
+            self._settle([waiter for _, waiter in taken], error)
             if error is None:
                 self._committed(len(taken), time.perf_counter() - started)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,18 +16,28 @@ from cdp_core.inbox.packed import pack, unpack
 from cdp_core.inbox.writer import InboxFull, InboxWriter, Received
 
 
+class Waiter:
+    def __init__(self) -> None:
+        self.done, self.error = threading.Event(), None
+
+
+def writing(root: Path, **more: Any) -> InboxWriter:
+    """A writer whose `put` takes a Waiter."""
+
+    def settle(waiters: Sequence[Waiter], error: Exception | None) -> None:
+        for waiter in waiters:
+            waiter.error = error
+            waiter.done.set()
+
+    return InboxWriter(root, settle, **more)
+
+
 def put(inbox: InboxWriter, number: int, source: str = "s") -> Exception | None:
     """One request, and what came of it."""
-    done = threading.Event()
-    found: list[Exception | None] = []
-
-    def settled(error: Exception | None) -> None:
-        found.append(error)
-        done.set()
-
-    inbox.put(Received(source, number, b"{}", 1, 10, pack([b"%d" % number])), settled)
-    assert done.wait(10)
-    return found[0]
+    waiter = Waiter()
+    inbox.put(Received(source, number, b"{}", 1, 10, pack([b"%d" % number])), waiter)
+    assert waiter.done.wait(10)
+    return waiter.error
 
 
 def everything(root: Path, source: str = "s") -> list[bytes]:
@@ -34,7 +46,7 @@ def everything(root: Path, source: str = "s") -> list[bytes]:
 
 
 def test_all_is_read_back_in_order_and_only_once(tmp_path: Path) -> None:
-    inbox = InboxWriter(tmp_path)
+    inbox = writing(tmp_path)
     assert [put(inbox, n) for n in range(50)] == [None] * 50
     assert put(inbox, 99, "other") is None
     (path,) = files.inbox_files(tmp_path)
@@ -47,7 +59,7 @@ def test_all_is_read_back_in_order_and_only_once(tmp_path: Path) -> None:
 
 def test_large_chunks_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CHUNK_BYTES", 20)
-    inbox = InboxWriter(tmp_path)
+    inbox = writing(tmp_path)
     for n in range(10):
         put(inbox, n)
     (path,) = files.inbox_files(tmp_path)
@@ -61,7 +73,7 @@ def test_a_new_file_when_one_is_large_and_old_ones_go_when_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "ROTATE_BYTES", 40_000)
-    inbox = InboxWriter(tmp_path)
+    inbox = writing(tmp_path)
     for n in range(12):
         put(inbox, n)
     first, *_, last = files.inbox_files(tmp_path)
@@ -75,7 +87,7 @@ def test_a_new_file_when_one_is_large_and_old_ones_go_when_loaded(
 
 
 def test_after_a_failed_write_another_file_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inbox = InboxWriter(tmp_path)
+    inbox = writing(tmp_path)
     assert put(inbox, 1) is None
     plain = writer._insert
 
@@ -92,7 +104,7 @@ def test_after_a_failed_write_another_file_is_begun(tmp_path: Path, monkeypatch:
 
 
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inbox = InboxWriter(tmp_path, backlog=1)
+    inbox = writing(tmp_path, backlog=1)
     assert put(inbox, 1) is None
     inbox._checked = 0.0
     with pytest.raises(InboxFull):
@@ -114,7 +126,7 @@ def test_a_damaged_file_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    inbox = InboxWriter(tmp_path)
+    inbox = writing(tmp_path)
     put(inbox, 1)
     for path in files.folder_of(tmp_path).iterdir():
         assert path.stat().st_mode & 0o077 == 0, path.name
