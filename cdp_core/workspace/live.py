@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cdp_core.workspace.facade import Workspace
 
 KIND = "collector"
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 
 
 class Live:
@@ -82,6 +84,9 @@ class Live:
         workspace = self._workspace
         spec = workspace.config.sources.get(source)
         if spec is None:
+            if not re.fullmatch(NAME, source):
+                hint = "letters, digits, _ and -, such as website"
+                raise UsageError(f"{source!r} cannot be a source's name", hint=hint)
             set_definition(workspace.root, "sources", source, {"type": KIND})
             workspace.reload()
             return True

@@ -337,6 +337,14 @@ def test_a_source_that_is_added_while_it_runs(collector: Collector) -> None:
     assert _until(collector, made["write_key"], 200)
 
 
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a" * 64, "x/y"])
+def test_a_name_that_cannot_be_a_source(collector: Collector, name: str) -> None:
+    before = (collector.root / "cdp.yaml").read_text()
+    with cdp.open(collector.root) as ws, pytest.raises(cdp.UsageError, match="cannot be a source's name"):
+        ws.live.create_key(name)
+    assert (collector.root / "cdp.yaml").read_text() == before
+
+
 def _until(collector: Collector, key: str, status: int) -> bool:
     until = time.monotonic() + 10
     while time.monotonic() < until:
