@@ -19,6 +19,7 @@ import uvicorn
 from cdp_core.collector.access import Access
 from cdp_core.collector.app import Application
 from cdp_core.collector.metrics import Metrics
+from cdp_core.collector.protocol import BoundedProtocol
 from cdp_core.collector.receive import Receiver, settle_in
 from cdp_core.errors import UsageError, WorkspaceBusy
 from cdp_core.inbox.files import folder_of, inbox_files
@@ -121,7 +122,7 @@ class Collector:
         server = uvicorn.Server(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=BoundedProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import gzip
 import json
@@ -11,6 +12,7 @@ import time
 import uuid
 import zlib
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -308,6 +310,31 @@ def test_a_body_that_never_ends_is_cut_off(collector: Collector) -> None:
         line.sendall(b"POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         answer = line.recv(4096)
     assert b" 408 " in answer.split(b"\r\n")[0] + b" "
+
+
+def rss(collector: Collector) -> int:
+    status = Path(f"/proc/{collector.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("piece", [b"a" * 100_000, b"a: b\r\n" * 20_000], ids=["one header", "many headers"])
+def test_headers_without_end_are_cut_off(collector: Collector, piece: bytes) -> None:
+    host, port = urlsplit(collector.url).netloc.split(":")
+    before = rss(collector)
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        sent = 0
+        with contextlib.suppress(OSError):
+            line.sendall(b"POST /v1/track HTTP/1.1\r\nX: ")
+            for _ in range(500):
+                line.sendall(piece)
+                sent += len(piece)
+    assert sent < 40_000_000
+    assert rss(collector) - before < 20_000_000
+    assert collector.client.get("/health").status_code == 200
+
+
+def test_large_headers_within_bounds_are_read(collector: Collector) -> None:
+    assert collector.post("/v1/track", event(), headers={"X-Long": "a" * 20_000}).status_code == 200
 
 
 def test_endless_chunks_are_refused(collector: Collector) -> None:
