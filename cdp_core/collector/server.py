@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cdp_core.config import Config
 
 GRACE_SECONDS = 10
+_MAYBE_MORE = 4096
+"""A load of so many events may have been cut short, since a run takes a bounded number of bytes."""
 _SWITCH_SECONDS = 0.0005
 """How soon the writing thread gets its turn while requests are being read: it holds up all their answers."""
 Say = Callable[[str], None]
@@ -186,7 +188,11 @@ class Drain:
         if process.returncode == 0:
             self._seen, self.problem = stamp, None
             self.metrics.drained.set(time.time())
-            self.say(_told(out))
+            loaded, words = _told(out)
+            self.say(words)
+            if loaded >= _MAYBE_MORE:
+                self._seen = []
+                await self.once()
         elif b"another run holds" not in err:
             last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             self.problem = f"the last drain failed (exit {process.returncode}): {last[0]}"
@@ -206,10 +212,11 @@ class Drain:
         return found
 
 
-def _told(out: bytes) -> str:
+def _told(out: bytes) -> tuple[int, str]:
     try:
         stages = {stage["name"]: stage for stage in json.loads(out)["stages"]}
         load = stages["load"]
-        return f"{load['rows_in']:,} received, {load['rows_out']:,} stored, {load['quarantined']:,} held"
+        words = f"{load['rows_in']:,} received, {load['rows_out']:,} stored, {load['quarantined']:,} held"
+        return load["rows_in"], words
     except (ValueError, KeyError, TypeError):
-        return "drained"
+        return 0, "drained"

@@ -198,12 +198,16 @@ def publish_batch(engine: Engine, staging: Staging, batch: Batch, run: Run, *, n
         _publish_state(engine, batch, run)
 
 
-def tidy_inbox(engine: Engine, root: Path) -> None:
-    """Received requests that are in the lake now need not wait any longer."""
+def tidy_inbox(engine: Engine, root: Path, sources: Sequence[str]) -> str:
+    """Received requests that are in the lake now need not wait any longer. Gives a word about those that do."""
     from cdp_core.inbox import files, reader
 
-    if files.inbox_files(root):
-        reader.tidy(root, loaded_requests(engine))
+    if not files.inbox_files(root):
+        return ""
+    loaded = loaded_requests(engine)
+    reader.tidy(root, loaded)
+    waiting = sum(count for source, count in reader.waiting(root, loaded).items() if source in sources)
+    return f"{waiting:,} received events wait for the next run" if waiting else ""
 
 
 def loaded_requests(engine: Engine) -> dict[tuple[str, str], int]:

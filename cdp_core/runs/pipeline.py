@@ -205,7 +205,7 @@ def _load(
         result.quarantined = quality.quarantined = int(batch.balance["quarantined"].sum())
         if not options.dry_run:
             load.publish_batch(engine, staging, batch, run, now=now)
-            load.tidy_inbox(engine, root)
+            result.note = load.tidy_inbox(engine, root, batch.sources)
         progress("quality", 1.0, f"{quality.quarantined:,} held")
     return batch.errors
 

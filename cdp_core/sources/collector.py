@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cdp_core.engine import Staging
     from cdp_core.inbox.reader import Row
 
+LOAD_BYTES = 192 << 20
+"""Most bytes that one run takes, so that no flood is too much for its memory; the next run goes on from there."""
 _RULES = {
     "limit.event_size": f"more than {MAX_EVENT_BYTES:,} bytes",
     "limit.batch": f"behind the first {MAX_BATCH_EVENTS:,} events of its request",
@@ -56,16 +58,21 @@ class CollectorSource:
     def __init__(self, options: CollectorOptions, context: SourceContext) -> None:
         self.options = options
         self.context = context
+        self._taken = 0
 
     def read(self, state: pl.DataFrame) -> Iterator[SourceBatch]:
+        self._taken = 0
         done = dict(state.select("part", pl.col("cursor").cast(pl.Int64)).iter_rows())
         for path in files.inbox_files(self.context.root):
             for rows in reader.read(path, self.context.name, done.get(path.name) or 0):
                 yield self._batch(path, rows)
+                if self._taken > LOAD_BYTES:
+                    return
 
     def _batch(self, path: Path, rows: Sequence[Row]) -> SourceBatch:
         staging = self.context.staging
         frame = _unfolded(rows, path.stem)
+        self._taken += int(frame["_size"].sum())
         sent = json_lines.utc_times(staging, frame.select("_outer_sentAt"))
         frame, over = _parted(frame.with_columns(sent, _rule=_over_limit()))
         sound, bad = judge(staging, frame, FIELDS, INNER)

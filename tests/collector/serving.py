@@ -48,9 +48,11 @@ class Collector:
     def drain(self) -> cdp.Workspace:
         """Load what has been received, and give the open workspace."""
         ws = cdp.open(self.root)
-        run = ws.run(select=["load"], wait=60)
-        assert run.status == "succeeded", run.error
-        return ws
+        while True:
+            run = ws.run(select=["load"], wait=60)
+            assert run.status == "succeeded", run.error
+            if not sum(ws.live.waiting().values()):
+                return ws
 
     def table(self, name: str) -> pl.DataFrame:
         with self.drain() as ws:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+import cdp_core as cdp
 from cdp_core.errors import SourceError
 from cdp_core.inbox import files, reader, writer
 from cdp_core.inbox.packed import pack, unpack
 from cdp_core.inbox.writer import InboxFull, InboxWriter, Received
+from cdp_core.sources import collector as source
 
 
 class Waiter:
@@ -130,4 +132,25 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     put(inbox, 1)
     for path in files.folder_of(tmp_path).iterdir():
         assert path.stat().st_mode & 0o077 == 0, path.name
+    inbox.close()
+
+
+def test_a_flood_is_loaded_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "LOAD_BYTES", 200)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 100)
+    (tmp_path / "cdp.yaml").write_text("name: t\nregion: US\nsources: {site: {type: collector}}\n")
+    inbox = writing(tmp_path)
+    for n in range(20):
+        waiter = Waiter()
+        text = b'{"type":"page","userId":"u","messageId":"m%d"}' % n
+        inbox.put(Received("site", n, b"{}", 1, len(text), pack([text])), waiter)
+        assert waiter.done.wait(10)
+    with cdp.open(tmp_path) as ws:
+        first = ws.run(select=["load"])
+        assert 0 < first.stages[0].rows_in < 20
+        assert first.stages[0].note == f"{20 - first.stages[0].rows_in} received events wait for the next run"
+        for _ in range(9):
+            ws.run(select=["load"])
+        assert ws.live.waiting() == {"site": 0}
+        assert ws.sql("SELECT count(*) AS n, count(DISTINCT message_id) AS d FROM events").row(0) == (20, 20)
     inbox.close()
