@@ -71,19 +71,27 @@ def _first(rows: ir.Table, key: list[str]) -> ir.Table:
 
 
 def _settle_rejects(staging: Staging) -> None:
-    """A rejected row may carry the id of a good one: it then gets an id of its own, so that it is not lost."""
+    """A rejected row may carry the id of a good one: it then gets an id of its own, so that it is not lost.
+
+    Only rows that something is the matter with are sorted and joined: what is rejected may be very long.
+    """
     import ibis
 
-    rejects = staging.table("rejects").anti_join(staging.table("known"), KEY)
     if staging.has("events"):
-        taken = staging.table("events").select(KEY).mutate(taken=True)
-        joined = rejects.left_join(taken, KEY)
-        own = joined.message_id + "-" + joined.payload.fill_null("").hexdigest("md5").substr(0, 8)
-        joined = joined.mutate(message_id=joined.taken.fill_null(False).ifelse(own, joined.message_id))
-        rejects = joined.select(rejects.columns).anti_join(staging.table("known"), KEY)
-    window = ibis.window(group_by=KEY, order_by=[ibis._.payload, ibis._.rule])
-    first = rejects.mutate(place=ibis.row_number().over(window)).filter(lambda t: t.place == 0).drop("place")
-    staging.replace("rejects", first)
+        taken = staging.table("rejects").select(KEY).semi_join(staging.table("events"), KEY).distinct()
+        if staging.replace("taken_ids", taken).count().execute():
+            clash = staging.table("rejects").semi_join(staging.table("taken_ids"), KEY)
+            own = clash.message_id + "-" + clash.payload.fill_null("").hexdigest("md5").substr(0, 8)
+            staging.exchange("rejects", "taken_ids", KEY, clash.mutate(message_id=own))
+    if staging.table("known").count().execute():
+        staging.replace("rejects", staging.table("rejects").anti_join(staging.table("known"), KEY))
+    rejects = staging.table("rejects")
+    repeated = rejects.group_by(KEY).agg(copies=lambda t: t.count()).filter(lambda t: t.copies > 1)
+    if staging.replace("repeated_rejects", repeated.select(KEY)).count().execute():
+        twins = rejects.semi_join(staging.table("repeated_rejects"), KEY)
+        window = ibis.window(group_by=KEY, order_by=[ibis._.payload, ibis._.rule])
+        first = twins.mutate(place=ibis.row_number().over(window)).filter(lambda t: t.place == 0).drop("place")
+        staging.exchange("rejects", "repeated_rejects", KEY, first)
 
 
 def _keep_fresh_rows(staging: Staging, name: str, source: str) -> None:
