@@ -14,13 +14,16 @@ from cdp_core.dashboard import links, session, strip
 ASSETS = Path(__file__).parent / "assets"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "": ("overview",),
+    "Collect": ("live",),
     "Govern": ("quality",),
     "Unify": ("customers", "identity"),
     "Engage": ("audiences",),
     "Activate": ("destinations",),
 }
+_WITHOUT_RUN = ("live",)
 _PAGES = {
     "overview": ("Overview", "space_dashboard", "Freshness, volumes, quality, and what needs you."),
+    "live": ("Live", "sensors", "Events as they arrive, passed or held, with the reason."),
     "quality": ("Quality", "verified", "Suites with their results, and the rows held in quarantine."),
     "customers": ("Customers", "person_search", "Find a customer by any identifier or name and open the profile."),
     "identity": ("Identity", "hub", "How identifiers were joined into profiles, and what the rules held back."),
@@ -74,7 +77,7 @@ def guarded(name: str, title: str) -> None:
     if wrong:
         st.error(f"**cdp.yaml is wrong; the last good one is used.** {wrong}", icon=":material/error:")
     try:
-        if not strip.has_run(ws):
+        if not strip.has_run(ws) and name not in _WITHOUT_RUN:
             strip.nothing_yet(ws)
             return
         importlib.import_module(f"cdp_core.dashboard.pages.{name}").page(ws)

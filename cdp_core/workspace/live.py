@@ -62,6 +62,19 @@ class Live:
 
         return reader.waiting(self._workspace.root, loaded_requests(self._workspace.engine))
 
+    def recent(self, limit: int = 200) -> pl.DataFrame:
+        """The newest received events, newest first, whether or not they are in the lake: received_at (UTC), source,
+        type, event, user_id, anonymous_id, message_id, status (passed or held, as answered), rule, reason, payload.
+        """
+        import polars as pl
+
+        from cdp_core.collector.recent import recent_events
+
+        names = ("type", "event", "user_id", "anonymous_id", "message_id", "status", "rule", "reason", "payload")
+        texts = [(name, pl.String()) for name in ("source", *names)]
+        schema = pl.Schema([("received_at", pl.Datetime("us")), *texts])
+        return pl.DataFrame(recent_events(self._workspace.root, self._workspace.config, limit), schema=schema)
+
     def collect(
         self,
         *,

@@ -379,3 +379,18 @@ def _until(collector: Collector, key: str, status: int) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_what_came_lately(collector: Collector) -> None:
+    mark = uuid.uuid4().hex
+    collector.post("/v1/page", {"userId": mark, "name": "Home"})
+    collector.post("/v1/batch", {"batch": [event(userId=mark), {"type": "track", "userId": mark}, {"type": "nope"}]})
+    collector.post("/v1/batch", b'{"batch":[{"type":"page","userId":NaN}]}')
+    with cdp.open(collector.root) as ws:
+        rows = ws.live.recent(5).rows(named=True)
+    assert [(r["type"], r["event"], r["status"], r["rule"]) for r in rows] == [
+        (None, None, "held", "parse.json"), ("nope", None, "held", "spec.type"), ("track", None, "held", "spec.event"),
+        ("track", "Bought", "passed", None), ("page", "Home", "passed", None),
+    ]  # fmt: skip
+    assert rows[2]["reason"] == "a track event has no name in `event`"
+    assert json.loads(rows[3]["payload"])["userId"] == mark
