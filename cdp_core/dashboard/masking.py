@@ -148,10 +148,9 @@ def mask_json(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
-    except ValueError:
+        return json.dumps(_walk(json.loads(text), ""), ensure_ascii=False)
+    except (ValueError, RecursionError):
         return mask_text(text)
-    return json.dumps(_walk(value, ""), ensure_ascii=False)
 
 
 def mask_column(frame: pl.DataFrame, column: str, name: str | None = None) -> pl.DataFrame:

@@ -84,3 +84,10 @@ def test_frames() -> None:
     assert masked["city"].to_list() == ["Leeds", "York"]
     pairs = pl.DataFrame({"type": ["email", "user_id"], "value": ["ann@example.org", "4155550123"]})
     assert masking.mask_pairs(pairs, "type", "value")["value"].to_list() == ["a••@e••••••.org", "4155550123"]
+
+
+def test_json_that_is_nested_without_end_is_masked_as_text() -> None:
+    deep = '{"a":' * 20_000 + '"ann@example.org"' + "}" * 20_000
+    found = masking.mask_json(deep)
+    assert found is not None
+    assert "ann@example.org" not in found
