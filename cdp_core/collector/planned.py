@@ -33,8 +33,13 @@ class PlanDoor:
         for index, text in enumerate(events):
             if index in verdict.wrong:
                 continue
-            event = corrected(_whole(_decode(text), path_type), self._steps)
-            blocked = next((d for d in self._judge(event) if d.action == "block"), None)
+            try:
+                event = corrected(_whole(_decode(text), path_type), self._steps)
+                blocked = next((d for d in self._judge(event) if d.action == "block"), None)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                # What the first look has passed over lies deeper: a number that no double holds, or no end of nesting.
+                verdict.hold(index, "parse.json", "", None)
+                continue
             if blocked is not None:
                 verdict.hold(index, blocked.rule, blocked.description, event.get("messageId"))
 

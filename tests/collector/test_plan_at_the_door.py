@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,32 @@ def test_the_answer_and_the_lake_agree(planned: Collector) -> None:
     assert json.loads(stored["case-unplanned property"]["properties"]) == {"total": 1}
     protocols = json.loads(stored["case-unplanned property"]["context"])["protocols"]
     assert protocols["omitted"] == ["properties.more"]
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ("1e999", "parse.number"),
+        ("9" * 400, "parse.number"),
+        ('"\\ud800"', None),
+        ("[" * 300 + "]" * 300, "parse.depth"),
+        ('{"a":' * 90 + "1" + "}" * 90, None),
+    ],
+    ids=["1e999", "long number", "half a character", "deep", "not too deep"],
+)
+def test_what_lies_deep_in_an_event_costs_its_neighbours_nothing(
+    planned: Collector, value: str, rule: str | None
+) -> None:
+    mark = uuid.uuid4().hex
+    wrong = '{"type":"track","event":"Bought","userId":"%s","properties":{"total":1,"more":VALUE}}' % mark  # noqa: UP031
+    good = {"type": "track", "event": "Bought", "userId": "deep", "messageId": mark, "properties": {"total": 1}}
+    body = '{"batch":[' + wrong.replace("VALUE", value) + "," + json.dumps(good) + "]}"
+    answer = planned.post("/v1/batch", body.encode())
+    assert answer.status_code == 200
+    assert answer.json()["accepted"] >= 1
+    assert planned.table("events").filter(pl.col("message_id") == mark).height == 1
+    held = planned.table("quarantine").filter(pl.col("payload").str.contains(mark, literal=True))
+    assert rule is None or json.loads(held["reasons"].item())[0]["rule"] == rule
 
 
 def test_a_plan_that_is_wrong_leaves_the_old_one_in_force(planned: Collector) -> None:
