@@ -90,7 +90,7 @@ class Receiver:
     ) -> Answer:
         """Raises _Refused for what is not taken."""
         received_at = time.time_ns() // 1000
-        clear = key_of(dict(headers), query)
+        clear, plain = key_of(dict(headers), query), data
         try:
             plain = bodies.inflated(data, headers.get(b"content-encoding", b"").decode(errors="replace").lower())
             if len(plain) > MAX_BODY_BYTES:
@@ -99,13 +99,11 @@ class Receiver:
         except bodies.TooLarge as error:
             raise _Refused(400, f"the body is too large: {error.what}", "send it in smaller batches") from None
         except bodies.Broken as error:
-            key = self._admitted(clear, headers, server_only)
-            return await self._kept_whole(_without([data], clear, data), key, received_at, error.what)
+            key = self._within_limits(self._admitted(clear, headers, server_only), 1, len(data))
+            return await self._kept_whole(_without([plain], clear, plain), key, received_at, error.what)
         clear = clear or body.key
-        key = self._admitted(clear, headers, server_only)
+        key = self._within_limits(self._admitted(clear, headers, server_only), len(body.events), len(data))
         body.events = _without(body.events, clear, plain)
-        if wait := self.access.wait(key, len(body.events), len(data)):
-            raise _Refused(429, "this write key sends more than its limit", "wait and send again", retry=wait)
         return await self._stored(body, key, kind, received_at)
 
     async def _stored(self, body: bodies.Body, key: WriteKey, kind: str | None, received_at: int) -> Answer:
@@ -149,6 +147,12 @@ class Receiver:
         origin = headers.get(b"origin")
         if not self.access.allows(key, origin.decode(errors="replace") if origin else None):
             raise _Refused(403, "pages of this origin may not send", "add it to the source's origins in cdp.yaml")
+        return key
+
+    def _within_limits(self, key: WriteKey, events: int, size: int) -> WriteKey:
+        if wait := self.access.wait(key, events, size):
+            raise _Refused(429, "this write key sends more than its limit", "wait and send again", retry=wait)
+        self.metrics.bytes.inc(size)
         return key
 
     async def _durable(self, request: Received) -> None:

@@ -22,6 +22,7 @@ from serving import Collector
 
 import cdp_core as cdp
 from cdp_core.collector.routes import EVENT_PATHS, SERVER_PATHS, TYPES
+from cdp_core.config import set_definition
 from cdp_core.inbox.limits import MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_EVENT_BYTES
 
 
@@ -335,6 +336,28 @@ def test_headers_without_end_are_cut_off(collector: Collector, piece: bytes) -> 
 
 def test_large_headers_within_bounds_are_read(collector: Collector) -> None:
     assert collector.post("/v1/track", event(), headers={"X-Long": "a" * 20_000}).status_code == 200
+
+
+def test_limits_of_a_key_hold_for_broken_bodies_too(collector: Collector) -> None:
+    set_definition(collector.root, "sources", "limited", {"type": "collector", "events_per_second": 2})
+    with cdp.open(collector.root) as ws:
+        key = ws.live.create_key("limited")["write_key"]
+    assert _until(collector, key, 200)
+    for body in (b"nonsense", json.dumps({"batch": [event()]}).encode()):
+        answers = [collector.post("/v1/batch", body, key=key) for _ in range(8)]
+        late = [a for a in answers if a.status_code == 429]
+        assert late
+        assert 1 <= int(late[0].headers["retry-after"]) <= 5
+        assert late[0].headers["x-ratelimit-reset"] == late[0].headers["retry-after"]
+
+
+def test_a_compressed_body_that_is_no_json_is_kept_readable(collector: Collector) -> None:
+    mark = uuid.uuid4().hex
+    before = _metric(collector, "cdp_collector_received_bytes_total")
+    answer = collector.post("/v1/batch", gzip.compress(f"no json {mark} {collector.key}".encode()))
+    assert answer.status_code == 400
+    assert held(collector, mark)[0]["payload"] == f"no json {mark} ***"
+    assert _metric(collector, "cdp_collector_received_bytes_total") > before
 
 
 def test_endless_chunks_are_refused(collector: Collector) -> None:
