@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 FOLDER = Path("data/collector")
+_NAME = "inbox-%Y%m%dT%H%M%S%f.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, received_at INTEGER NOT NULL, envelope BLOB NOT NULL,
@@ -36,7 +37,7 @@ def create(root: Path) -> tuple[Path, sqlite3.Connection]:
     """
     folder = folder_of(root)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"inbox-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.sqlite"
+    path = folder / _next_name(root)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
@@ -53,6 +54,15 @@ def create(root: Path) -> tuple[Path, sqlite3.Connection]:
             remove(path)
         raise
     return path, connection
+
+
+def _next_name(root: Path) -> str:
+    """Later in order than every file there is, whatever the clock says: the last one counts as being written to."""
+    at = datetime.now(UTC).replace(tzinfo=None)
+    for newest in inbox_files(root)[-1:]:
+        with contextlib.suppress(ValueError):
+            at = max(at, datetime.strptime(newest.name, _NAME) + timedelta(microseconds=1))
+    return at.strftime(_NAME)
 
 
 def close(connection: sqlite3.Connection) -> None:

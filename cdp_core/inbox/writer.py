@@ -136,7 +136,7 @@ class InboxWriter:
             error: Exception | None = None
             try:
                 self._write([request for request, _ in taken])
-            except (sqlite3.Error, OSError) as caught:
+            except Exception as caught:  # noqa: BLE001 - whatever it is, the senders must hear of it
                 error = caught
                 self._leave()
             self._settle([waiter for _, waiter in taken], error)

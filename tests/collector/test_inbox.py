@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,42 @@ def test_after_a_failed_write_another_file_is_begun(tmp_path: Path, monkeypatch:
     assert put(inbox, 3) is None
     assert len(files.inbox_files(tmp_path)) == 2
     assert everything(tmp_path) == [b"1", b"3"]
+    inbox.close()
+
+
+def test_a_clock_that_is_set_back_does_not_change_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "ROTATE_BYTES", 0)
+    inbox = writing(tmp_path)
+    assert put(inbox, 1) is None
+
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(days=1)
+
+    monkeypatch.setattr(files, "datetime", Yesterday)
+    assert put(inbox, 2) is None
+    assert put(inbox, 3) is None
+    assert everything(tmp_path) == [b"1", b"2", b"3"]
+    assert reader.tidy(tmp_path, {("s", p.name): 1 for p in files.inbox_files(tmp_path)}) == 2
+    assert everything(tmp_path) == [b"3"]
+    inbox.close()
+
+
+def test_an_error_that_nobody_thought_of_is_told_and_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = writing(tmp_path)
+    plain = writer._insert
+
+    def fails(connection: sqlite3.Connection, requests: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(writer, "_insert", fails)
+    assert isinstance(put(inbox, 1), MemoryError)
+    monkeypatch.setattr(writer, "_insert", plain)
+    assert put(inbox, 2) is None
+    assert everything(tmp_path) == [b"2"]
     inbox.close()
 
 
