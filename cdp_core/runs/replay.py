@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from cdp_core.quality.check import Verdict
 
 
+_FORBIDDEN = r'"rule": ?"(?:key\.|limit\.|spec\.envelope)'
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which held rows: of a `source`, held by a `rule`, with one of `ids` (message ids). Empty means all."""
@@ -61,12 +64,12 @@ def replay_held(
         raise UsageError.unknown("source", selection.source, config.sources)
     with run_lock(root / config.engine.lake):
         run = Run(kind="replay")
-        held = select_held(engine, config, selection)
+        held, left = _parted(select_held(engine, config, selection), config)
         staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
         try:
             with run.stage("quality") as stage:
                 verdict, known = _tried(engine, config, staging, held, run, root=root, now=now)
-                found = _counted(staging, held, known, run)
+                found = _counted(staging, held, left, known, run)
                 stage.rows_in, stage.rows_out, stage.quarantined = found.selected, found.passed, found.held
             if held.height and not dry_run:
                 run.finish("succeeded")
@@ -90,6 +93,19 @@ def select_held(engine: Engine, config: Config, selection: Selection) -> pl.Data
     if selection.ids:
         rows = rows.semi_join(engine.frame(_ids(selection.ids)), "message_id")
     return engine.polars(rows)
+
+
+def _parted(held: pl.DataFrame, config: Config) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows to try again, and rows that stay as they are until somebody corrects them: what a key or a limit forbade
+    (another look at the content cannot tell), and lines that could not be read as rows.
+    """
+    import polars as pl
+
+    tables = [name for name, spec in config.sources.items() if spec.map is not None]
+    forbidden = pl.col("reasons").str.contains(_FORBIDDEN)
+    unread = pl.col("source").is_in(tables) & ~pl.col("payload").str.starts_with("{")
+    stays = pl.col("fixed").is_null() & (forbidden | unread).fill_null(True)
+    return held.filter(~stays), held.filter(stays)
 
 
 def _ids(ids: Sequence[str]) -> pl.DataFrame:
@@ -134,29 +150,34 @@ def _tried(
     return verdict, int(known["duplicates"].sum())
 
 
-def _counted(staging: Staging, held: pl.DataFrame, known: int, run: Run) -> Replay:
+def _counted(staging: Staging, held: pl.DataFrame, left: pl.DataFrame, known: int, run: Run) -> Replay:
     """Raises ContractError when a row was lost."""
-    import json
+    import polars as pl
 
     still = staging.polars(staging.table("held").select(*KEY, "reasons"))
-    passed = staging.polars(
-        staging.table("events").anti_join(staging.table("held"), KEY).count().name("n").as_table()
-    ).item()
+    fresh = staging.table("events").anti_join(staging.table("held"), KEY)
+    passed = staging.polars(fresh.count().name("n").as_table()).item()
     if held.height != passed + still.height + known:
         what = f"{held.height} rows tried again, but {passed} events, {still.height} held and {known} known"
         raise ContractError(what, hint="nothing was published; please report this")
-    rules: dict[str, int] = {}
-    for reasons in still["reasons"]:
-        for rule in sorted({reason["rule"] for reason in json.loads(reasons)}):
-            rules[rule] = rules.get(rule, 0) + 1
     return Replay(
         run_id=run.run_id,
-        selected=held.height,
+        selected=held.height + left.height,
         passed=passed,
-        held=still.height,
+        held=still.height + left.height,
         known=known,
-        rules=dict(sorted(rules.items())),
+        rules=_rules(pl.concat([still["reasons"], left["reasons"]])),
     )
+
+
+def _rules(reasons: pl.Series) -> dict[str, int]:
+    """Rule → rows that name it."""
+    import polars as pl
+
+    named = pl.List(pl.Struct({"rule": pl.String}))
+    rules = reasons.str.json_decode(named).list.eval(pl.element().struct.field("rule").unique())
+    counted = rules.explode().drop_nulls().value_counts(name="rows").sort(reasons.name)
+    return dict(counted.iter_rows())
 
 
 def _publish(engine: Engine, staging: Staging, held: pl.DataFrame, verdict: Verdict, run: Run) -> None:

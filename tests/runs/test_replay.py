@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 import cdp_core as cdp
+from cdp_core.inbox.packed import pack
+from cdp_core.inbox.writer import InboxWriter, Received
 from cdp_core.runs import replay as module
 
 CONFIG = """
@@ -178,3 +180,39 @@ def test_a_lost_row_publishes_nothing(ws: cdp.Workspace, monkeypatch: pytest.Mon
     with pytest.raises(cdp.CDPError, match="tried again"):
         ws.held.replay()
     assert "m3" in held(ws)
+
+
+def test_what_a_key_or_a_limit_forbade_is_not_let_in_by_trying_again(tmp_path: Path) -> None:
+    config = "name: t\nregion: US\nsources: {site: {type: collector}}\nidentity: {identifiers: {user_id: {}, anonymous_id: {}}}\n"
+    (tmp_path / "cdp.yaml").write_text(config)
+    alias = b'{"type":"alias","userId":"victim","previousId":"stranger","messageId":"a"}'
+    long = b'{"type":"page","userId":"u","messageId":"l","x":"' + b"x" * 40_000 + b'"}'
+    plain = b'{"type":"page","userId":"u","messageId":"p"}'
+    inbox = InboxWriter(tmp_path, lambda waiters, error: None)
+    for envelope, events in (
+        (b'{"kind":"browser"}', [alias]), (b"{}", [long]), (b'{"problem":"spec.envelope"}', [plain]),
+    ):  # fmt: skip
+        inbox.put(Received("site", 1, envelope, 1, 100, pack(events)), None)
+    inbox.close()
+    with cdp.open(tmp_path) as ws:
+        ws.run(select=["load"])
+        rules = {"key.alias": 1, "limit.event_size": 1, "spec.envelope": 1}
+        for _ in range(2):
+            found = ws.held.replay()
+            assert (found.selected, found.passed, found.held, found.rules) == (3, 0, 3, rules)
+        wrong = ws.sql("SELECT message_id FROM quarantine WHERE payload LIKE '%stranger%'").item()
+        ws.held.fix("site", wrong, alias.decode())
+        assert ws.held.replay().passed == 1
+        assert ws.sql("SELECT type, previous_id FROM events").rows() == [("alias", "stranger")]
+
+
+def test_a_line_that_was_no_row_keeps_its_reason(ws: cdp.Workspace) -> None:
+    (ws.root / "orders.csv").write_text(ORDERS + "5,u5,2024-05-05,1,too,many,fields\n")
+    ws.run(select=["load"])
+    wrong = of_row(ws, "too,many")
+    rule = held(ws)[wrong]
+    assert rule.startswith("parse.")
+    assert ws.held.replay(ids=[wrong]).rules == {rule: 1}
+    assert held(ws)[wrong] == rule
+    ws.held.fix("orders", wrong, {"id": "5", "customer": "u5", "at": "2024-05-05", "total": "1"})
+    assert ws.held.replay(ids=[wrong]).passed == 1
