@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cdp_core.workspace.facade import Workspace
 
 
+_PATIENCE_SECONDS = 10.0
+
+
 class Held:
     """The quarantine of a workspace.
 
@@ -60,19 +63,23 @@ class Held:
         return self._change(source, ids, was="discarded", status="held")
 
     def _change(self, source: str, ids: Sequence[str], *, was: str = "held", **values: str) -> int:
+        """Not while a run or a replay goes on, which would write over it. Raises WorkspaceBusy and UsageError."""
         import polars as pl
 
-        engine = self._workspace.engine
+        from cdp_core.runs.lock import run_lock
+
+        workspace = self._workspace
+        engine = workspace.engine
         table = engine.table("quarantine")
-        rows: pl.DataFrame = engine.polars(
-            table.filter(table.source == source, table.status == was, table.message_id.isin(list(ids)))
-        )
-        missing = sorted(set(ids) - set(rows["message_id"]))
-        if missing or not ids:
-            hint = "'cdp quality quarantine' lists what is held"
-            raise UsageError(f"no row {missing[0] if missing else ''!r} of source {source!r} is {was}", hint=hint)
-        with engine.transaction():
+        with run_lock(workspace.root / workspace.config.engine.lake, wait=_PATIENCE_SECONDS):
+            named = table.filter(table.source == source, table.status == was, table.message_id.isin(list(ids)))
+            rows: pl.DataFrame = engine.polars(named)
+            missing = sorted(set(ids) - set(rows["message_id"]))
+            if missing or not ids:
+                hint = "'cdp quality quarantine' lists what is held"
+                raise UsageError(f"no row {missing[0] if missing else ''!r} of source {source!r} is {was}", hint=hint)
             changed = rows.with_columns(pl.lit(value).alias(name) for name, value in values.items())
-            engine.upsert("quarantine", engine.frame(changed), ("source", "message_id"))
-        engine.clear_scratch()
+            with engine.transaction():
+                engine.upsert("quarantine", engine.frame(changed), ("source", "message_id"))
+            engine.clear_scratch()
         return rows.height

@@ -13,6 +13,8 @@ import cdp_core as cdp
 from cdp_core.inbox.packed import pack
 from cdp_core.inbox.writer import InboxWriter, Received
 from cdp_core.runs import replay as module
+from cdp_core.runs.lock import run_lock
+from cdp_core.workspace import held as workspace_held
 
 CONFIG = """
 name: shop
@@ -216,3 +218,12 @@ def test_a_line_that_was_no_row_keeps_its_reason(ws: cdp.Workspace) -> None:
     assert held(ws)[wrong] == rule
     ws.held.fix("orders", wrong, {"id": "5", "customer": "u5", "at": "2024-05-05", "total": "1"})
     assert ws.held.replay(ids=[wrong]).passed == 1
+
+
+def test_a_correction_does_not_get_lost_in_a_replay(ws: cdp.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace_held, "_PATIENCE_SECONDS", 0.1)
+    with run_lock(ws.root / "data" / "lake"), cdp.open(ws.root) as other, pytest.raises(cdp.WorkspaceBusy):
+        other.held.fix("site", "m2", "{}")
+    assert ws.quarantine()["fixed"].null_count() == 5
+    ws.held.fix("site", "m2", "{}")
+    assert ws.quarantine()["fixed"].null_count() == 4
