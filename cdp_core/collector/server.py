@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import gc
 import json
+import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 10
 _MAYBE_MORE = 4096
 """A load of so many events may have been cut short, since a run takes a bounded number of bytes."""
+_LAST_DRAIN_SECONDS = 120.0
 _SWITCH_SECONDS = 0.0005
 """How soon the writing thread gets its turn while requests are being read: it holds up all their answers."""
 Say = Callable[[str], None]
@@ -107,6 +109,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+class _Server(uvicorn.Server):
+    """Ends at a signal and then goes on: uvicorn's own would let the signal kill the process before the last drain."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
 class Collector:
     """All parts of one collector, alive together."""
 
@@ -121,7 +138,7 @@ class Collector:
 
     async def run(self, listening: socket.socket) -> None:
         application = Application(self.receiver, self.settings.version, self.health).build()
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 application,
                 http=BoundedProtocol,
@@ -140,7 +157,10 @@ class Collector:
             await server.serve([listening])
         self.writer.close()
         if self.settings.drain_every is not None:
-            await self.drain.once()
+            try:
+                await asyncio.wait_for(self.drain.once(wait=True), _LAST_DRAIN_SECONDS)
+            except TimeoutError:
+                self.say("another run goes on; what came last is loaded by the next one")
 
     @contextlib.asynccontextmanager
     async def _helpers(self) -> AsyncIterator[None]:
@@ -176,13 +196,19 @@ class Drain:
             await asyncio.sleep(seconds)
             await self.once()
 
-    async def once(self) -> None:
-        """Load what is new. Another run that holds the workspace does it, or the next time does."""
+    async def once(self, *, wait: bool = False) -> None:
+        """Load what is new. While another run holds the workspace the next time does it; with `wait` this one, after
+        that run.
+        """
         stamp = self._stamp()
         if stamp == self._seen or not self.access.sources:
             return
         process = await asyncio.create_subprocess_exec(
-            *self._command(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True
+            *self._command(),
+            *(["--wait"] if wait else []),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         out, err = await process.communicate()
         if process.returncode == 0:
@@ -192,7 +218,7 @@ class Drain:
             self.say(words)
             if loaded >= _MAYBE_MORE:
                 self._seen = []
-                await self.once()
+                await self.once(wait=wait)
         elif b"another run holds" not in err:
             last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             self.problem = f"the last drain failed (exit {process.returncode}): {last[0]}"

@@ -61,7 +61,7 @@ class Collector:
     def stop(self) -> int:
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def workspace(root: Path, source: str = "site", text: str = EMPTY) -> tuple[str, str]:
