@@ -62,7 +62,7 @@ def cors(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 
 class Application:
-    """Addresses around one receiver. `health` gives the body of /health; its `status` is ok, or why nothing can be taken."""
+    """Addresses around one receiver. `health` gives the body of /health: `status` is ok, or full."""
 
     def __init__(self, receiver: Receiver, version: str, health: Callable[[], dict[str, Any]]) -> None:
         self.receiver = receiver

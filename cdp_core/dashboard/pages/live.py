@@ -13,6 +13,8 @@ from cdp_core.dashboard import parts, session
 from cdp_core.dashboard.views import live as view
 
 _EVERY = 2
+_OPENED = "live_opened"
+_STANDING = "live_standing"
 _HELP = """```sh
 cdp source key website
 cdp collect
@@ -48,13 +50,32 @@ def _events(source: str | None, status: str | None, text: str) -> None:
     if found.events.is_empty():
         _begin("Nothing has come yet", "Start the collector and send an event; it shows here at once.")
         return
-    shown = view.chosen(found.events, source, status, text)
+    shown = _standing(view.chosen(found.events, source, status, text))
     if shown.is_empty():
         parts.empty("Nothing like that among the last events", "Take a filter away, or wait for more.")
         return
     picked = _table(shown)
     if picked is not None and picked < shown.height:
         _detail(shown.row(picked, named=True))
+
+
+def _table_key() -> str:
+    """A table under another key has nothing selected."""
+    return f"live_events_{st.session_state.get(_OPENED, 0)}"
+
+
+def _close() -> None:
+    st.session_state[_OPENED] = st.session_state.get(_OPENED, 0) + 1
+
+
+def _standing(fresh: pl.DataFrame) -> pl.DataFrame:
+    """While an event is open the list stands still: new ones on top would put another event in its row."""
+    state = st.session_state.get(_table_key())
+    if state is not None and state["selection"]["cells"] and _STANDING in st.session_state:
+        kept: pl.DataFrame = st.session_state[_STANDING]
+        return kept
+    st.session_state[_STANDING] = fresh
+    return fresh
 
 
 def _table(shown: pl.DataFrame) -> int | None:
@@ -72,7 +93,7 @@ def _table(shown: pl.DataFrame) -> int | None:
         frame,
         hide_index=True,
         placeholder="–",
-        key="live_events",
+        key=_table_key(),
         height=480,
         on_select="rerun",
         selection_mode="single-cell",
@@ -94,7 +115,11 @@ def _table(shown: pl.DataFrame) -> int | None:
 
 def _detail(row: dict[str, str]) -> None:
     with st.container(border=True):
-        st.subheader(row["event"] or row["type"] or "Event", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(row["event"] or row["type"] or "Event", anchor=False)
+            st.caption("The list stands still while an event is open.")
+            st.space("stretch")
+            st.button("Close", key="live_close", icon=":material/close:", on_click=_close)
         if row["reason"]:
             st.warning(f"{row['rule']}: {row['reason']}", icon=":material/block:")
         st.code(_pretty(row["payload"]), language="json", height=320)
