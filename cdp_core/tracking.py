@@ -5,11 +5,12 @@ These keys stand in `sources:` of cdp.yaml and are obeyed by quality and by runs
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Call = Literal["identify", "track", "page", "screen", "group", "alias"]
+TYPES: tuple[str, ...] = get_args(Call)
 Bucket = Literal["properties", "traits"]
 STEPS = ("rename_event", "rename", "move", "drop", "hash")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from cdp_core.collector.planned import plan_doors, plans_stamp
 from cdp_core.config import load_config
 from cdp_core.errors import CDPError
+from cdp_core.inbox.files import SOURCE_TYPE
 from cdp_core.inbox.keys import KeyRing, WriteKey
 from cdp_core.sources.base import check_source
 
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from cdp_core.config import Config
     from cdp_core.sources.collector import CollectorOptions
 
-KIND = "collector"
 _LOOK_EVERY = 1.0
 
 
 def live_sources(config: Config) -> dict[str, CollectorOptions]:
     """Sources of cdp.yaml that are sent to the collector, with their options."""
-    live = {name: spec for name, spec in config.sources.items() if spec.type == KIND}
+    live = {name: spec for name, spec in config.sources.items() if spec.type == SOURCE_TYPE}
     return {name: cast("CollectorOptions", check_source(name, spec)) for name, spec in live.items()}
 
 

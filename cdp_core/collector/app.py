@@ -22,9 +22,9 @@ from cdp_core.collector.routes import (
     RUDDER_CONFIG_PATHS,
     SERVER_PATHS,
     SETTINGS_PATHS,
-    TYPES,
 )
 from cdp_core.collector.settings import rudder_config, segment_settings
+from cdp_core.tracking import TYPES
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _JSON = (b"content-type", b"application/json")

@@ -13,8 +13,16 @@ from typing import Any, Literal
 import msgspec
 
 from cdp_core.inbox.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
+from cdp_core.sources import collector, segment_events
+from cdp_core.tracking import TYPES
 
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
+SAID = {
+    **segment_events.SAID,
+    **collector.RULES,
+    "parse.json": "it is no JSON",
+    "parse.object": "it is JSON, but no object",
+}
+"""Rules in words, the same that stand in the quarantine."""
 
 
 class _Object(msgspec.Struct):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_core.collector.routes import EVENT_PATHS, PIXEL_PATHS, RUDDER_CONFIG_PATHS, SERVER_PATHS, SETTINGS_PATHS, TYPES
+from cdp_core.collector.routes import EVENT_PATHS, PIXEL_PATHS, RUDDER_CONFIG_PATHS, SERVER_PATHS, SETTINGS_PATHS
 from cdp_core.inbox.limits import MAX_BATCH_EVENTS
+from cdp_core.tracking import TYPES
 
 _JSON = "application/json"
 _TEXT = {"type": "string"}

@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 BODY_SECONDS = 15.0
 SHOWN = 20
 RETRY_SECONDS = 5
-SAID = {
-    "limit.event_size": f"an event has more than {door.MAX_EVENT_BYTES:,} bytes",
-    "limit.batch": f"a request has more than {door.MAX_BATCH_EVENTS:,} events",
-    "key.alias": "alias needs a server key",
-    "spec.type": f"`type` is none of {', '.join(door.TYPES)}",
-    "spec.event": "a track event has no name in `event`",
-    "spec.object": "properties, traits and context are JSON objects",
-    "spec.envelope": "context and integrations of a batch are JSON objects",
-    "spec.no_identifier": "neither userId nor anonymousId nor any other identifier",
-    "parse.json": "it is no JSON",
-    "parse.object": "it is no JSON object",
-}
 _encode = msgspec.json.encode
 
 
@@ -126,7 +114,7 @@ class Receiver:
         said: dict[str, Any] = {"success": True, **counts}
         if held:
             rows = list(verdict.wrong.items())[:SHOWN]
-            words = {i: verdict.words.get(i) or SAID[rule] for i, rule in rows}
+            words = {i: verdict.words.get(i) or door.SAID[rule] for i, rule in rows}
             said["rejected"] = [{"index": i, "rule": rule, "description": words[i]} for i, rule in rows]
         return Answer(200, _encode(said))
 

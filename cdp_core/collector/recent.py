@@ -11,7 +11,6 @@ import msgspec
 
 from cdp_core.collector import door
 from cdp_core.collector.planned import PlanDoor, plan_doors
-from cdp_core.collector.receive import SAID
 from cdp_core.inbox import reader
 from cdp_core.inbox.packed import unpack
 
@@ -45,7 +44,7 @@ def _events(source: str, row: reader.Row, plan: PlanDoor | None, most: int) -> I
     at = datetime.fromtimestamp(row.received_at / 1_000_000, UTC).replace(tzinfo=None)
     for index in range(len(events) - 1, max(-1, len(events) - 1 - most), -1):
         rule = verdict.wrong.get(index)
-        reason = None if rule is None else verdict.words.get(index) or SAID.get(rule)
+        reason = None if rule is None else verdict.words.get(index) or door.SAID.get(rule)
         said = {
             "received_at": at,
             "source": source,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
+from cdp_core.tracking import TYPES
+
 _SHORT = {"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias"}
 
 EVENT_PATHS: dict[str, str | None] = {

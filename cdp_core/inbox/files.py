@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 FOLDER = Path("data/collector")
+SOURCE_TYPE = "collector"
+"""The `type:` of sources whose events come from here."""
 _NAME = "inbox-%Y%m%dT%H%M%S%f.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (

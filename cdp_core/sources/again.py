@@ -9,6 +9,7 @@ import polars as pl
 
 from cdp_core import plugins
 from cdp_core.engine import json_lines
+from cdp_core.inbox.files import SOURCE_TYPE
 from cdp_core.sources.base import LINE, REJECT_SCHEMA, SourceBatch
 from cdp_core.sources.collector import as_received
 from cdp_core.sources.json_text import judge
@@ -43,7 +44,7 @@ def _events(rows: pl.DataFrame, spec: SourceSpec, staging: Staging) -> SourceBat
     sound, bad = judge(staging, rows, FIELDS, INNER)
     received = pl.coalesce("_held_at", "receivedAt")
     named = sound.with_columns(messageId=pl.col(HELD_ID), receivedAt=received)
-    if spec.type == "collector":
+    if spec.type == SOURCE_TYPE:
         named = as_received(named)
     events, bad = finished(staging, named, bad)
     return _batch(rows, events, bad)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOAD_BYTES = 192 << 20
 """Most bytes that one run takes, so that no flood is too much for its memory; the next run goes on from there."""
-_RULES = {
+RULES = {
     "limit.event_size": f"more than {MAX_EVENT_BYTES:,} bytes",
     "limit.batch": f"behind the first {MAX_BATCH_EVENTS:,} events of its request",
     "spec.envelope": "context and integrations of its batch are no JSON objects that can be read",
@@ -180,7 +180,7 @@ def _forbidden() -> pl.Expr:
 def _described(refused: pl.DataFrame) -> pl.DataFrame:
     return refused.select(
         "_line", payload=readable(pl.col("_text")), rule="_rule", field=pl.lit(None, pl.String),
-        description=pl.col("_rule").replace_strict(_RULES),
+        description=pl.col("_rule").replace_strict(RULES),
     )  # fmt: skip
 
 

@@ -12,11 +12,11 @@ import polars as pl
 
 from cdp_core.engine import json_lines
 from cdp_core.sources.json_text import described, judge
+from cdp_core.tracking import TYPES
 
 if TYPE_CHECKING:
     from cdp_core.engine import Staging
 
-TYPES = ("identify", "track", "group", "page", "screen", "alias")
 TEXTS = {
     "type": "type", "event": "event", "name": "name", "userId": "user_id", "anonymousId": "anonymous_id",
     "groupId": "group_id", "previousId": "previous_id", "messageId": "message_id", "timestamp": "timestamp",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.config import set_definition
 from cdp_core.errors import UsageError
 from cdp_core.inbox import keys, reader
+from cdp_core.inbox.files import SOURCE_TYPE
 
 if TYPE_CHECKING:
     import polars as pl
 
     from cdp_core.workspace.facade import Workspace
 
-KIND = "collector"
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 
 
@@ -100,13 +100,13 @@ class Live:
             if not re.fullmatch(NAME, source):
                 hint = "letters, digits, _ and -, such as website"
                 raise UsageError(f"{source!r} cannot be a source's name", hint=hint)
-            set_definition(workspace.root, "sources", source, {"type": KIND})
+            set_definition(workspace.root, "sources", source, {"type": SOURCE_TYPE})
             workspace.reload()
             return True
-        if spec.type != KIND:
-            live = [name for name, other in workspace.config.sources.items() if other.type == KIND]
+        if spec.type != SOURCE_TYPE:
+            live = [name for name, other in workspace.config.sources.items() if other.type == SOURCE_TYPE]
             raise UsageError(
-                f"source {source!r} is of type {spec.type}, and only sources of type {KIND} have write keys",
+                f"source {source!r} is of type {spec.type}, and only sources of type {SOURCE_TYPE} have write keys",
                 choices=live,
                 hint="give a new name to add such a source",
             )

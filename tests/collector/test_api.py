@@ -21,9 +21,10 @@ import pytest
 from serving import Collector
 
 import cdp_core as cdp
-from cdp_core.collector.routes import EVENT_PATHS, SERVER_PATHS, TYPES
+from cdp_core.collector.routes import EVENT_PATHS, SERVER_PATHS
 from cdp_core.config import set_definition
 from cdp_core.inbox.limits import MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_EVENT_BYTES
+from cdp_core.tracking import TYPES
 
 
 def event(kind: str = "track", **more: Any) -> dict[str, Any]:
@@ -176,9 +177,7 @@ def test_limits_to_the_byte(collector: Collector) -> None:
     assert len(json.dumps(fits)) == MAX_EVENT_BYTES
     answer = collector.post("/v1/batch", {"batch": [fits, over]}).json()
     assert (answer["accepted"], answer["quarantined"]) == (1, 1)
-    assert answer["rejected"] == [
-        {"index": 1, "rule": "limit.event_size", "description": "an event has more than 32,768 bytes"}
-    ]
+    assert answer["rejected"] == [{"index": 1, "rule": "limit.event_size", "description": "more than 32,768 bytes"}]
     assert stored(collector, fits["messageId"], over["messageId"])["message_id"].to_list() == [fits["messageId"]]
     assert held(collector, over["messageId"])[0]["rule"] == "limit.event_size"
 
