@@ -54,6 +54,7 @@ def diagnose(root: Path | str) -> list[Finding]:
         lambda: _suites(root),
         lambda: _plans(root),
         lambda: doctor_sources.sources(root, found),
+        lambda: doctor_sources.received(root, found),
         lambda: doctor_sources.destinations(root, found),
         lambda: _rights(root, found),
         lambda: _disk(root / found.engine.lake),

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from cdp_core import plugins
 from cdp_core.config.problems import nearest
 from cdp_core.errors import CDPError
+from cdp_core.inbox import reader
+from cdp_core.inbox.files import SOURCE_TYPE
+from cdp_core.inbox.keys import read_keys
 from cdp_core.runs.doctor import Finding
 
 if TYPE_CHECKING:
@@ -29,9 +32,27 @@ def sources(root: Path, config: Config) -> Iterator[Finding]:
             yield _database(root, what, where, url)
         elif isinstance(path, str):
             yield _files(root, what, where, path)
+        elif spec.type == SOURCE_TYPE:
+            yield _live(root, name, what)
         else:
             yield Finding("ok", f"{what}: of type {spec.type}, looked at when it is loaded")
         yield from _identifiers(config, name, what)
+
+
+def _live(root: Path, name: str, what: str) -> Finding:
+    """Whether anybody can send to it."""
+    count = sum(key.source == name and key.revoked_at is None for key in read_keys(root))
+    if not count:
+        return Finding("warn", f"{what}: no write key is in force", f"'cdp source key {name}' creates one")
+    return Finding("ok", f"{what}: {count} write key{'s' if count > 1 else ''} in force")
+
+
+def received(root: Path, config: Config) -> Iterator[Finding]:
+    """What waits for a source that is no longer there waits for ever."""
+    for name, count in reader.waiting(root, {}).items():
+        if name not in config.sources:
+            hint = "put the source back, or remove the files of data/collector once nobody needs them"
+            yield Finding("warn", f"{count:,} events were received for {name!r}, which cdp.yaml does not define", hint)
 
 
 def _identifiers(config: Config, name: str, what: str) -> Iterator[Finding]:

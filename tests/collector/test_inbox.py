@@ -191,3 +191,20 @@ def test_a_flood_is_loaded_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert ws.live.waiting() == {"site": 0}
         assert ws.sql("SELECT count(*) AS n, count(DISTINCT message_id) AS d FROM events").row(0) == (20, 20)
     inbox.close()
+
+
+def test_doctor_looks_at_keys_and_at_what_nobody_waits_for(tmp_path: Path) -> None:
+    (tmp_path / "cdp.yaml").write_text(
+        "name: t\nregion: US\nsources: {site: {type: collector}, app: {type: collector}}\n"
+    )
+    with cdp.open(tmp_path) as ws:
+        ws.live.create_key("site")
+    inbox = writing(tmp_path)
+    put(inbox, 1, "gone")
+    put(inbox, 2, "site")
+    said = {finding.what: finding.level for finding in cdp.doctor(tmp_path)}
+    assert said["source 'site': 1 write key in force"] == "ok"
+    assert said["source 'app': no write key is in force"] == "warn"
+    assert said["1 events were received for 'gone', which cdp.yaml does not define"] == "warn"
+    assert not [what for what in said if "received for 'site'" in what]
+    inbox.close()
