@@ -39,7 +39,7 @@ def set_definition(
     Example: `set_definition(root, "audiences", "vip", {"where": {"trait": "orders", "at_least": 10}})`
     """
     root, environ = Path(root), os.environ if environ is None else environ
-    with _alone(root):
+    with alone(root):
         merged = _current(root, environ, version)
         file = _home(merged, block, name)
         resolved = (merged.data.get(block) or {}).get(name)
@@ -55,7 +55,7 @@ def remove_definition(
     Example: `remove_definition(root, "audiences", "vip")`
     """
     root, environ = Path(root), os.environ if environ is None else environ
-    with _alone(root):
+    with alone(root):
         merged = _current(root, environ, version)
         if as_written(merged, (block, name)) is None and (block, name) not in merged.places:
             known = merged.data.get(block)
@@ -103,7 +103,7 @@ def set_block(
     Example: `set_block(root, "identity", edit.before, expected=edit.after)`
     """
     root, environ = Path(root), os.environ if environ is None else environ
-    with _alone(root):
+    with alone(root):
         merged = _current(root, environ, version)
         before = _standing(merged, block)
         if expected is not None and before != expected:
@@ -184,7 +184,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """One editor at a time, across processes and threads, where the system can lock a folder."""
     try:
         import fcntl

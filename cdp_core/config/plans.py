@@ -174,6 +174,43 @@ def _schema(schema: Any, path: KeyPath, merged: Merged) -> Iterator[Problem]:
         yield Problem(merged.place((*path, *wrong[0])), wrong[1])
 
 
+def read_plan(root: Path, name: str) -> str:
+    """The text of a plan's file. Raises UsageError when there is none of that name, SpecError when it is no text."""
+    if name not in plan_names(root):
+        raise UsageError.unknown("tracking plan", name, plan_names(root))
+    file = f"{FOLDER}/{name}.yaml"
+    try:
+        return (root / file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError("the file is not UTF-8 text", where=file) from None
+    except OSError as error:
+        raise SpecError(f"the file cannot be read: {(error.strerror or '').lower()}", where=file) from None
+
+
+def read_draft(text: str, name: str) -> Plan:
+    """A plan that is no file yet, with the same checks. Raises SpecError with the line for what is wrong."""
+    plan, problems = parse_plan(text.encode(), f"{FOLDER}/{name}.yaml", name)
+    raise_first(problems)
+    assert plan is not None
+    return plan
+
+
+def replace_plan(root: Path, name: str, text: str, *, expected: str | None = None) -> str:
+    """Write over a plan's file, whole or not at all, and give what stood there. With `expected` only if that did.
+
+    Raises UsageError when there is none or it has changed and SpecError when `load_plan` would refuse the text.
+    """
+    from cdp_core.config.edit import alone
+
+    with alone(root):
+        before = read_plan(root, name)
+        if expected is not None and before != expected:
+            where = f"{FOLDER}/{name}.yaml"
+            raise UsageError("the plan has changed", where=where, hint="look at it again; nothing was written")
+        save_plan(root, name, text, replace=True)
+    return before
+
+
 def save_plan(root: Path, name: str, text: str, *, replace: bool = False) -> Path:
     """Write a plan's file, whole or not at all. Raises UsageError when there is one already (without `replace`) and
     SpecError when `load_plan` would refuse it.

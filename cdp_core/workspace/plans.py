@@ -31,6 +31,15 @@ class PlanText:
     left_out: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanEdit:
+    """A plan's file as it stood and as it stands now."""
+
+    name: str
+    before: str
+    after: str
+
+
 class Plans:
     """Tracking plans, files in expectations/tracking_plan/.
 
@@ -70,19 +79,46 @@ class Plans:
             raise UsageError(f"source {source!r} has no tracking plan", hint="add 'plan: NAME' to it in cdp.yaml")
         return compile_plan(load_plan(self._workspace.root, use.name), use.controls)
 
+    def text(self, name: str) -> str:
+        """A plan as it is written, comments included. Raises UsageError and SpecError."""
+        from cdp_core.config.plans import read_plan
+
+        return read_plan(self._workspace.root, name)
+
+    def save(self, name: str, text: str, *, expected: str | None = None) -> PlanEdit:
+        """Write over a plan, whole or not at all; the next run applies it. `expected` is the text that was looked at.
+
+        Raises SpecError (with the line) when the plan is wrong and UsageError when there is none or it has changed.
+        """
+        from cdp_core.config.plans import replace_plan
+
+        before = replace_plan(self._workspace.root, name, text, expected=expected)
+        return PlanEdit(name=name, before=before, after=text)
+
+    def undo(self, edit: PlanEdit) -> None:
+        """Put back what stood there before. Raises UsageError when the plan has changed since that edit."""
+        self.save(edit.name, edit.before, expected=edit.after)
+
     def preview(
-        self, name: str, source: str, *, last: int = 50_000, controls: Controls | Mapping[str, str] | None = None
+        self,
+        name: str,
+        source: str,
+        *,
+        text: str | None = None,
+        last: int = 50_000,
+        controls: Controls | Mapping[str, str] | None = None,
     ) -> PlanPreview:
         """What the plan would do to the newest events of a source in the lake; nothing is written.
 
-        Without `controls` the source's own hold if it uses this plan and blocks something; else everything that can be
-        blocked is. Raises UsageError and SpecError.
+        With `text` the plan is what stands there, not what is in its file. Without `controls` the source's own hold if
+        it uses this plan and blocks something; else everything that can be blocked is. Raises UsageError and SpecError.
         """
-        from cdp_core.config.plans import load_plan
+        from cdp_core.config.plans import load_plan, read_draft
         from cdp_core.runs.plan_preview import preview_plan
         from cdp_core.tracking import Controls
 
-        plan, use = load_plan(self._workspace.root, name), self._source(source).plan
+        plan = load_plan(self._workspace.root, name) if text is None else read_draft(text, name)
+        use = self._source(source).plan
         if controls is None:
             own = use.controls if use is not None and use.name == name else None
             blocks = own is not None and "block" in own.model_dump().values()

@@ -76,6 +76,25 @@ def test_preview_counts_what_would_be_held(ws: cdp.Workspace) -> None:
     assert ws.plans.preview("shop", "web", controls={"violations": "omit"}).held == 0
 
 
+def test_a_plan_is_tried_saved_and_put_back(ws: cdp.Workspace) -> None:
+    text = "# mine\n" + PLAN.replace("[rock]", "[rock, pop]")
+    assert ws.plans.text("shop") == PLAN
+    assert ws.plans.preview("shop", "web", text=text).held == 0
+    edit = ws.plans.save("shop", text, expected=PLAN)
+    assert (ws.plans.text("shop"), ws.plans.preview("shop", "web").held) == (text, 0)
+    with pytest.raises(cdp.UsageError, match=r"shop.yaml: the plan has changed; .*nothing was written"):
+        ws.plans.save("shop", PLAN, expected=PLAN)
+    with pytest.raises(cdp.SpecError, match=r"shop.yaml:1: unknown key 'evnts'"):
+        ws.plans.save("shop", "evnts: {}\n", expected=text)
+    assert ws.plans.text("shop") == text
+    ws.plans.undo(edit)
+    assert ws.plans.text("shop") == PLAN
+    with pytest.raises(cdp.UsageError, match="has changed"):
+        ws.plans.undo(edit)
+    with pytest.raises(cdp.UsageError, match="unknown tracking plan 'none'"):
+        ws.plans.save("none", PLAN)
+
+
 def test_preview_writes_nothing(ws: cdp.Workspace) -> None:
     before = ws.snapshot()
     ws.plans.preview("shop", "web")

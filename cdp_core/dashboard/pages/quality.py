@@ -11,12 +11,13 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import parts, session
+from cdp_core.dashboard.pages import plans
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
 PAGE = 20
 _SHOWN_RUNS = 4
-VIEWS = ("Suites", "Quarantine")
+VIEWS = ("Suites", "Quarantine", "Tracking plans")
 _SEVERITIES = ("stop", "quarantine", "warn")
 _OUTCOMES = ("passed", "failed", "not checked")
 
@@ -52,6 +53,8 @@ def page(ws: cdp.Workspace) -> None:
             )
     if chosen == "Quarantine":
         _quarantine(ws)
+    elif chosen == VIEWS[2]:
+        plans.draw(ws)
     else:
         _suites(ws)
 
@@ -297,5 +300,5 @@ def _content(row: view.Held) -> None:
             st.markdown(f":orange[:material/warning:] {f.escape(reason)}")
         try:
             st.code(json.dumps(json.loads(row.payload), indent=2, ensure_ascii=False), language="json")
-        except ValueError:
+        except (ValueError, RecursionError):
             st.code(row.payload, language=None)
