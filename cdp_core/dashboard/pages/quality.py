@@ -11,7 +11,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import parts, session
-from cdp_core.dashboard.pages import plans
+from cdp_core.dashboard.pages import held, plans
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
@@ -258,6 +258,7 @@ def _quarantine(ws: cdp.Workspace) -> None:
         number = st.pagination(min(pages, 10_000), key=f"held_page_{source}") if pages > 1 else 1
         total, rows = cached(view.quarantine, ws, source, None, number, PAGE, session.revealed())
         with slot:
+            held.again(source, total)
             _held(rows, total)
 
 
@@ -302,3 +303,4 @@ def _content(row: view.Held) -> None:
             st.code(json.dumps(json.loads(row.payload), indent=2, ensure_ascii=False), language="json")
         except (ValueError, RecursionError):
             st.code(row.payload, language=None)
+        held.correct(row)
