@@ -55,6 +55,12 @@ def test_faces_use_public_names_only() -> None:
                     assert room in ([], [face], ["errors"], ["tables"]), f"{path.name} imports {node.module}"
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their bare names: the second of two would not be collected in one process."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
+
+
 def test_repository_names_no_machine_and_no_registry() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     wrong = re.compile(r"(?<![\w.])/(root|work|home)/\w|pypi\.org|files\.pythonhosted|npmjs\.org")
