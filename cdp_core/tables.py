@@ -72,9 +72,10 @@ EVENTS = _define(
 QUARANTINE = _define(
     "quarantine",
     "Rows held back, with their original content and every reason. status: held, replayed, discarded. `fixed` is the "
-    "content as somebody has corrected it; a replay reads that in the place of `payload`.",
+    "content as somebody has corrected it; a replay reads that in the place of `payload`. `shape` is event where the "
+    "content is an event that was stored already, null where it is as the source gave it.",
     "source message_id",
-    "source message_id received_at:t payload reasons status run_id fixed",
+    "source message_id received_at:t payload reasons status run_id fixed shape",
 )
 VIOLATIONS = _define(
     "violations",

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from cdp_core.cli import source_replay
 from cdp_core.cli.options import FrameOption, Output, OutputOption, TableOutput, WorkspaceOption, opened
 from cdp_core.cli.output import print_frame, print_object, say
 
 app = typer.Typer(help="Where data comes from.", no_args_is_help=True)
+source_replay.add_to(app)
 
 
 @app.command("list")

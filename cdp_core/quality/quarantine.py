@@ -39,7 +39,9 @@ def quarantined(staging: Staging, source_tables: Mapping[str, str], *, run_id: s
     reasons = staging.replace("held_reasons", _reasons(staging))
     contents = _contents(staging, source_tables)
     held = reasons.left_join(contents, KEY).select(*KEY, "received_at", "payload", "reasons")
-    held = held.mutate(status=ibis.literal("held"), run_id=ibis.literal(run_id), fixed=ibis.null("string"))
+    held = held.mutate(
+        status=ibis.literal("held"), run_id=ibis.literal(run_id), fixed=ibis.null("string"), shape=ibis.null("string")
+    )
     schema = QUARANTINE.ibis_schema()
     return staging.replace("held", held.select(**{c: held[c].cast(kind) for c, kind in schema.items()}))
 

@@ -128,7 +128,7 @@ def _tried(
     sources = sorted(held["source"].unique())
     columns = engine.polars(engine.table("source_columns"))
     content = held.with_columns(payload=pl.coalesce("fixed", "payload")).select(
-        "source", "message_id", "received_at", "payload"
+        "source", "message_id", "received_at", "payload", "shape"
     )
     for name in sources:
         rows = content.filter(pl.col("source") == name).drop("source")
@@ -166,17 +166,18 @@ def _counted(staging: Staging, held: pl.DataFrame, left: pl.DataFrame, known: in
         passed=passed,
         held=still.height + left.height,
         known=known,
-        rules=_rules(pl.concat([still["reasons"], left["reasons"]])),
+        rules=rules_of(pl.concat([still["reasons"], left["reasons"]])),
     )
 
 
-def _rules(reasons: pl.Series) -> dict[str, int]:
-    """Rule → rows that name it."""
+def rules_of(reasons: pl.Series) -> dict[str, int]:
+    """Rule → rows that name it, most rows first."""
     import polars as pl
 
     named = pl.List(pl.Struct({"rule": pl.String}))
     rules = reasons.str.json_decode(named).list.eval(pl.element().struct.field("rule").unique())
-    counted = rules.explode().drop_nulls().value_counts(name="rows").sort(reasons.name)
+    counted = rules.explode().drop_nulls().value_counts(name="rows")
+    counted = counted.sort("rows", reasons.name, descending=[True, False])
     return dict(counted.iter_rows())
 
 

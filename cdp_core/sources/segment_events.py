@@ -63,7 +63,7 @@ def with_envelope(staging: Staging, sound: pl.DataFrame) -> pl.DataFrame:
 def finished(staging: Staging, sound: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows with the event columns of tables.EVENTS, `_payload` (the original) and `_line`; and `bad` with more."""
     named = sound.rename({**TEXTS, "_text": "_payload"})
-    rule, place = _verdict()
+    rule, place = verdict()
     frame = named.with_columns(
         pl.col("type").str.to_lowercase(),
         pl.coalesce("event", "name").alias("event"),
@@ -122,13 +122,15 @@ def _timestamp() -> pl.Expr:
     return pl.coalesce(corrected, "timestamp", "original_timestamp", "received_at", "sent_at")
 
 
-def _verdict() -> tuple[Any, Any]:
-    """The first rule that an event breaks, and the field."""
+def verdict(*, known: bool = False) -> tuple[Any, Any]:
+    """The first rule that an event breaks, and the field. A `known` one need not name anybody: a source's row may say
+    who it is about in its traits.
+    """
     no_object = {
         c: pl.col(c).is_not_null() & ~pl.col(c).str.starts_with("{") for c in ("properties", "traits", "context")
     }
     anonymous = pl.all_horizontal(pl.col(c).is_null() for c in ("user_id", "anonymous_id"))
-    external = pl.col("_external").is_null() | ~pl.col("_external").str.contains('"id"')
+    external = pl.lit(True) if known else pl.col("_external").is_null() | ~pl.col("_external").str.contains('"id"')
     grouped = (pl.col("type") == "group") & pl.col("group_id").is_not_null()
     rules: list[tuple[pl.Expr, str, str]] = [
         (~pl.col("type").is_in(TYPES).fill_null(False), "spec.type", "type"),
@@ -136,8 +138,9 @@ def _verdict() -> tuple[Any, Any]:
         *((bad, "spec.object", c) for c, bad in no_object.items()),
         *((pl.col("_untimely") == name, "map.time", name) for name, c in TEXTS.items() if c in TIMES),
         (pl.col("timestamp").is_null() | ~pl.col("timestamp").dt.year().is_between(1, 9999), "map.time", "timestamp"),
-        (anonymous & external & ~grouped, "spec.no_identifier", "userId"),
     ]
+    if not known:
+        rules.append((anonymous & external & ~grouped, "spec.no_identifier", "userId"))
     rule: Any = pl.lit(None, pl.String)
     column: Any = pl.lit(None, pl.String)
     for bad, name, place in reversed(rules):

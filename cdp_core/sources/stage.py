@@ -98,7 +98,9 @@ def _fingerprint(spec: SourceSpec) -> str:
 
 
 class Loader:
-    """One source on its way into the staging tables."""
+    """One source on its way into the staging tables. It `gives` rows or events, or stored events, whose source's rows
+    are not there any more.
+    """
 
     def __init__(
         self,
@@ -159,13 +161,14 @@ class Loader:
         blank = pl.lit(None, pl.String)
         missing = [blank.alias(c) for c in ("record_id", "row_key", "extra") if c not in rows.columns]
         events = rows.with_columns(pl.lit(self.name).alias("source"), *missing).select(*EVENT_COLUMNS, "extra")
-        self._publish(events, rows.drop("message_id"))
+        self._publish(events, rows.drop("message_id") if self.gives == "events" else None)
 
-    def _publish(self, events: pl.DataFrame, rows: pl.DataFrame) -> None:
+    def _publish(self, events: pl.DataFrame, rows: pl.DataFrame | None) -> None:
         self.events += events.height
         if events.height:
             self.tables.append("events", events)
-            self.tables.append(f"rows_{self.name}", named_rows(events["message_id"], rows))
+            if rows is not None:
+                self.tables.append(f"rows_{self.name}", named_rows(events["message_id"], rows))
 
     def _reject(self, wrong: pl.DataFrame) -> None:
         """Rows without an id get one from their content: the same broken row again is the same row."""

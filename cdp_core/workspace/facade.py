@@ -16,6 +16,7 @@ from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
+from cdp_core.workspace.stored import Stored
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -271,6 +272,11 @@ class Workspace:
     def held(self) -> Held:
         """Rows that are held, to be corrected, tried again or let go."""
         return Held(self)
+
+    @property
+    def stored(self) -> Stored:
+        """Stored events, to be sent through the rules of today once more."""
+        return Stored(self)
 
     def quality_report(self, path: Path | str) -> Path:
         """Write the last run's expectation results as one HTML page that needs no network."""
