@@ -47,17 +47,18 @@ def replay(
     with opened(workspace) as ws:
         if undo is not None:
             return _undone(ws, undo, output, sync=sync)
+        now = yes and not dry_run
         with progress() as tell:
-            found = ws.stored.replay(**chosen, dry_run=True, progress=tell)
+            found = ws.stored.replay(**chosen, dry_run=not now, progress=tell)
         if output is Output.table:
             _told(found)
-        wanted = not dry_run and _due(found) and (yes or _agreed(found))
-        if wanted:
+        if _due(found) and not dry_run and not now and _agreed(found):
+            now = True
             with progress() as tell:
                 found = ws.stored.replay(**chosen, progress=tell)
         if output is Output.json:
             print_object(found.to_dict(), output)
-        return _follow(ws, sync=sync) if wanted else 0
+        return _follow(ws, sync=sync) if now and _due(found) else 0
 
 
 def _due(found: Any) -> bool:
