@@ -5,6 +5,7 @@ These keys stand in `sources:` of cdp.yaml and are obeyed by quality and by runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -100,6 +101,17 @@ class Step(_Frozen):
         return tuple((self.place_text or "").split("."))
 
     @property
+    def in_words(self) -> str:
+        """What stands in context.protocols.transformed of an event that the step has changed.
+
+        >>> Step(event="Pay", rename_event="Paid").in_words, Step(hash="traits.email").in_words
+        ('rename_event: Pay → Paid', 'hash: traits.email')
+        """
+        if self.kind == "rename_event":
+            return f"rename_event: {self.event} → {self.rename_event}"
+        return f"{self.kind}: {self.place_text}" + (f" → {self.to}" if self.to is not None else "")
+
+    @property
     def target(self) -> tuple[str, ...]:
         assert self.to is not None
         return (*self.place[:-1], self.to) if self.kind == "rename" else tuple(self.to.split("."))
@@ -108,3 +120,43 @@ class Step(_Frozen):
 def _is_place(text: str) -> bool:
     head, *names = text.split(".")
     return head in ("properties", "traits") and bool(names) and all(names)
+
+
+def unsettled(steps: Sequence[Step]) -> tuple[int, int] | None:
+    """Two steps, counted from 0, of which the later one brings about what the earlier one changes, if there are such.
+
+    They would change again what they have changed before, when events pass through them once more. The two are one
+    and the same where a value moves into itself.
+
+    >>> unsettled([Step(rename="properties.b", to="c"), Step(rename="properties.a", to="b")])
+    (0, 1)
+    >>> unsettled([Step(rename="properties.a", to="b"), Step(rename="properties.b", to="c")]) is None
+    True
+    """
+    for late, after in enumerate(steps):
+        for early, before in enumerate(steps[: late + 1]):
+            if _may_meet(before, after) and (_brings_about(after, before) or _clears_the_way(after, before)):
+                return early, late
+    return None
+
+
+def _may_meet(before: Step, after: Step) -> bool:
+    """Whether one event can be changed by both, some time or other."""
+    if before.type is not None and after.type is not None and before.type != after.type:
+        return False
+    return after.kind == "rename_event" or before.event is None or after.event in (None, before.event)
+
+
+def _brings_about(after: Step, before: Step) -> bool:
+    if after.kind == "rename_event":
+        return before.event == after.rename_event != after.event
+    if after.kind not in ("rename", "move") or before.kind == "rename_event" or after.place == after.target:
+        return False
+    return all(a == b for a, b in zip(after.target, before.place, strict=False))
+
+
+def _clears_the_way(after: Step, before: Step) -> bool:
+    """A move stops where a text stands in its way; the next time that may be gone."""
+    if before.kind != "move" or after.kind not in ("drop", "rename", "move"):
+        return False
+    return len(after.place) < len(before.target) and before.target[: len(after.place)] == after.place

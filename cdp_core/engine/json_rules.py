@@ -34,9 +34,9 @@ class JsonRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """Rows of `events`: a source, a type of call and perhaps an event or a version."""
+    """Rows of `events`: perhaps of one source, a type of call, an event or a version."""
 
-    source: str
+    source: str | None = None
     type: str | None = None
     event: str | None = None
     versions: tuple[int, ...] | None = None
@@ -49,7 +49,7 @@ class Where:
         return replace(self, versions=(version,), known=known, others=oldest)
 
     def sql(self) -> str:
-        found = [f"source = {literal(self.source)}"]
+        found = [f"source = {literal(self.source)}"] if self.source is not None else []
         if self.type is not None:
             found.append(f"type = {literal(self.type)}")
         if self.event is not None:
@@ -58,7 +58,7 @@ class Where:
             stated = f"coalesce({_in_versions(self.versions)}, false)"
             other = f"NOT coalesce({_in_versions(self.known)}, false)"
             found.append(f"({stated} OR {other})" if self.others else stated)
-        return " AND ".join(found)
+        return " AND ".join(found) or "true"
 
 
 def _in_versions(versions: Sequence[int]) -> str:

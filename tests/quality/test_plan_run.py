@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 import cdp_core as cdp
-from cdp_core.engine.staging import Staging
-from cdp_core.quality.plan.correct import correct, corrected
 from cdp_core.runs.plans import apply_plans
-from cdp_core.tracking import Step
 
 PLAN = """
 events:
@@ -163,67 +160,3 @@ def test_a_source_without_a_plan_costs_nothing(tmp_path: Path, monkeypatch: pyte
     with cdp.open(root) as ws:
         assert apply_plans(staging, ws.config, ["web"], {}) is None
     assert not any(n.startswith("cdp_core.quality.plan.enforce") for n in sys.modules)
-
-
-STEPS = [
-    {"drop": "properties.a"}, {"drop": "properties.o.x"}, {"hash": "properties.a"}, {"hash": "traits.a"}, {"hash": "properties.o.x"},
-    {"rename": "properties.a", "to": "b"}, {"rename": "properties.o.x", "to": 'q"r'}, {"move": "properties.o", "to": "traits.o"},
-    {"move": "properties.a", "to": "properties.o.y.z"}, {"move": "traits.a", "to": "properties.a"}, {"event": "Paid", "rename_event": "It's"},
-    {"type": "identify", "drop": "traits.a"}, {"event": "Paid", "drop": "properties.b"}, {"move": "properties.o.x", "to": "traits.p.q"},
-    {"type": "page", "event": "Home", "rename_event": "Start"},
-]  # fmt: skip
-
-
-def test_a_batch_and_a_single_event_are_corrected_alike(tmp_path: Path) -> None:
-    import random
-
-    import polars as pl
-
-    rng = random.Random(5)
-    values: list[Any] = [
-        None,
-        1,
-        1.5,
-        True,
-        "x",
-        "é'\"",
-        "",
-        [1, None],
-        {},
-        {"x": None, "y": {"z": 1}},
-        {"x": "v"},
-        10**30,
-    ]
-    staging = Staging(tmp_path / "batch.duckdb")
-    for _ in range(120):
-        events = []
-        for _ in range(12):
-            kind = rng.choice(["track", "identify", "page"])
-            event: dict[str, Any] = {"type": kind, "properties": {}, "traits": {}}
-            event |= (
-                {"event": rng.choice(["Paid", "It's"])}
-                if kind == "track"
-                else {"name": "Home"}
-                if kind == "page"
-                else {}
-            )
-            for bucket in ("properties", "traits"):
-                event[bucket] = {k: rng.choice(values) for k in ("a", "b", "o", "p") if rng.random() < 0.7}
-            events.append(json.loads(json.dumps(event)))
-        steps = [Step.model_validate(s) for s in rng.sample(STEPS, 3)]
-        rows = [{"source": "web", "message_id": str(n), "type": e["type"], "event": e.get("event", e.get("name")), "context": None,
-                 "properties": json.dumps(e["properties"]), "traits": json.dumps(e["traits"])} for n, e in enumerate(events)]  # fmt: skip
-        staging.drop("events")
-        staging.append("events", pl.DataFrame(rows, schema_overrides={"event": pl.String, "context": pl.String}))
-        correct(staging, "web", steps)
-        made = {r["message_id"]: r for r in staging.polars(staging.table("events")).to_dicts()}
-        for number, event in enumerate(events):
-            expected, row = corrected(event, steps), made[str(number)]
-            found = {"event": row["event"], **{b: json.loads(row[b]) for b in ("properties", "traits")}}
-            want = {
-                "event": expected.get("event", expected.get("name")),
-                "properties": expected["properties"],
-                "traits": expected["traits"],
-            }
-            assert found == want, (steps, event)
-    staging.discard()
