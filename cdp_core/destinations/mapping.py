@@ -121,8 +121,9 @@ def _inside(engine: Engine, path: tuple[str, ...], model: ir.Table, where: str) 
 
 
 def _read_as(value: Any, kind: str) -> Any:
-    types = {"number": "float64", "integer": "int64", "boolean": "boolean", "date": "date", "datetime": "timestamp"}
-    return value.cast("string") if kind == "string" else value.try_cast(types[kind])
+    # With a zone: without one the offset behind a time would be passed over.
+    types = {"number": "float64", "integer": "int64", "datetime": "timestamp('UTC')"}
+    return value.cast("string") if kind == "string" else value.try_cast(types.get(kind, kind))
 
 
 def read_back(engine: Engine, column: Any, name: str, kind: Any) -> Any:

@@ -18,7 +18,12 @@ MAPPING = {
     "email": "properties.email",
     "all": "properties",
 }
-SENT = {"model": {"events": {"type": "track"}}, "destination": "out", "options": {"file": "events.csv"}, "mapping": MAPPING}
+SENT = {
+    "model": {"events": {"type": "track"}},
+    "destination": "out",
+    "options": {"file": "events.csv"},
+    "mapping": MAPPING,
+}
 
 
 class World:
@@ -31,7 +36,10 @@ class World:
         self.configure()
 
     def configure(
-        self, sync: dict[str, Any] | None = None, transform: Sequence[Any] = (), destination: dict[str, Any] | None = None
+        self,
+        sync: dict[str, Any] | None = None,
+        transform: Sequence[Any] = (),
+        destination: dict[str, Any] | None = None,
     ) -> None:
         where = destination or {"type": "file", "path": "out"}
         self.config = {
