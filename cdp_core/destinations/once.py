@@ -33,24 +33,32 @@ def unsent(
 
 
 def _but(engine: Engine, name: str, sync: SyncSpec, model: ir.Table, done: ir.Table) -> ir.Table:
+    """Usually nothing is new, and a look at the keys alone says so."""
     keyed = model.mutate(sent_key=key_text(engine, name, sync, model))
-    return keyed.anti_join(done.select("key"), keyed.sent_key == done.key).drop("sent_key")
+    keys = keyed.select("sent_key")
+    if not size(engine, keys.anti_join(done, keys.sent_key == done.key)):
+        return model.filter(False)
+    return keyed.anti_join(done, keyed.sent_key == done.key).drop("sent_key")
 
 
 def done_before(own: ir.Table, terms: Terms) -> ir.Table:
-    """Ledger rows (of one sync) that need not be sent again."""
-    done = delivered(own)
-    if terms.whole:
-        return done
-    return done.filter(done.row_hash == terms.mark) if not terms.lost else done.filter(False)
+    """The keys of ledger rows (of one sync) that need not be sent again."""
+    return own.filter(_done(own, terms)).select("key")
 
 
-def open_before(own: ir.Table, terms: Terms) -> ir.Table:
-    """The other ledger rows."""
-    sent = (own.status == "delivered") & (own.operation != "remove")
+def open_before(engine: Engine, own: ir.Table, terms: Terms) -> ir.Table:
+    """The other ledger rows. There are few, or none."""
+    left = ~_done(own, terms)
+    return engine.keep(own.filter(left)) if size(engine, own.filter(left).select("status")) else own.filter(False)
+
+
+def _done(own: ir.Table, terms: Terms) -> ir.BooleanValue:
+    import ibis
+
+    done = (own.status == "delivered") & (own.operation != "remove")
     if not terms.whole:
-        sent = sent & (own.row_hash == terms.mark) if not terms.lost else sent & False
-    return own.filter(~sent.fill_null(False))
+        done = ibis.literal(False) if terms.lost else done & (own.row_hash == terms.mark)
+    return done.fill_null(False)
 
 
 def delivered(own: ir.Table) -> ir.Table:
@@ -83,3 +91,7 @@ def sent_before(engine: Engine, own: ir.Table, terms: Terms, current: ir.Table, 
         old_payload=ibis.null("string"),
         **{column_of(i): value for i, value in enumerate(values.values())},
     ).select(*columns_of(terms))
+
+
+def size(engine: Engine, rows: ir.Table) -> int:
+    return int(engine.polars(rows.aggregate(n=rows.count()))["n"][0])

@@ -90,7 +90,7 @@ def plan_sync(
     old = own
     if terms.once:
         rows = once.unsent(engine, name, sync, model, once.done_before(own, terms), completed)
-        old = once.open_before(own, terms)
+        old = once.open_before(engine, own, terms)
     else:
         rows = completed(model)
     current = with_hash(engine, mapped(engine, name, sync, rows), terms)
@@ -99,9 +99,9 @@ def plan_sync(
     if counts.get("hold"):
         kept = _restored(engine, kept, list(fields))
     if terms.once:
-        counts["unchanged"] = _size(engine, model) - _size(engine, current)
+        counts["unchanged"] = once.size(engine, model) - once.size(engine, current)
     elif not terms.whole:
-        counts["unchanged"] = _size(engine, current) - sum(
+        counts["unchanged"] = once.size(engine, current) - sum(
             counts.get(o, 0) for o in ("add", "change", "invalid", "withheld")
         )
     if terms.once and terms.whole:
@@ -152,7 +152,7 @@ def _with_sent_before(
 ) -> tuple[ir.Table, dict[str, int]]:
     """What is written whole gets the rows of earlier runs too, if there is anything to write."""
     moved = once.delivered(own).filter(lambda t: t.row_hash != terms.mark)
-    again = _size(engine, once.delivered(own) if terms.lost else moved)
+    again = once.size(engine, once.delivered(own) if terms.lost else moved)
     if not (again or terms.lost or any(counts.get(operation) for operation in SENT)):
         return kept, counts
     earlier = once.sent_before(engine, own, terms, current, fields)
@@ -182,10 +182,6 @@ def _restored(engine: Engine, rows: ir.Table, fields: list[str]) -> ir.Table:
 def _counts(engine: Engine, rows: ir.Table) -> dict[str, int]:
     frame = engine.polars(rows.group_by("operation").aggregate(rows=rows.count()))
     return dict(zip(frame["operation"].to_list(), frame["rows"].to_list(), strict=True))
-
-
-def _size(engine: Engine, rows: ir.Table) -> int:
-    return int(engine.polars(rows.aggregate(n=rows.count()))["n"][0])
 
 
 def _plan_id(engine: Engine, name: str, sync: SyncSpec, rows: ir.Table, terms: Terms) -> str:
