@@ -52,8 +52,9 @@ def _check_events(sync: SyncSpec, model: EventsModel, sources: Iterable[str] | N
             raise SpecError.unknown("source", source, known, where=f"{where}.model.events.source")
     for field, spec in sync.mapping.items():
         if spec.column is not None and spec.column not in EVENT_COLUMNS and spec.path is None:
-            choices = [*EVENT_COLUMNS, *(f"{place}.NAME" for place in PATHS)]
-            raise SpecError.unknown("column", spec.column, choices, where=f"{where}.mapping.{field}")
+            error = SpecError.unknown("column", spec.column, EVENT_COLUMNS, where=f"{where}.mapping.{field}")
+            error.hint = error.hint or f"inside JSON a value is named by its place: {', '.join(PATHS)}, a dot, its name"
+            raise error
 
 
 def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:
