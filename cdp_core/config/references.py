@@ -137,7 +137,7 @@ def _sync(name: str, config: Config, merged: Merged) -> list[Problem]:
         if problems:
             return problems
     try:
-        check_sync(name, sync, config.destinations, config.audiences, columns)
+        check_sync(name, sync, config.destinations, config.audiences, columns, config.sources)
     except SpecError as error:
         return [spec_problem(error, merged, ("syncs", name))]
     return []

@@ -124,10 +124,12 @@ _MASKS = {
 
 
 def mask(value: object, name: str) -> str | None:
-    """A value as text, masked by what its name says it is.
+    """A value as text, masked by what its name says it is; JSON by the names inside it.
 
     >>> mask("4155550123", "order_id"), mask("0163 2960 123", "note"), mask("ann@example.org", "user_id")
     ('4155550123', '01•• •••• •23', 'a••@e••••••.org')
+    >>> mask('{"first_name": "Ann"}', "everything")
+    '{"first_name": "A••"}'
     """
     if value is None:
         return None
@@ -135,7 +137,8 @@ def mask(value: object, name: str) -> str | None:
     if kind == "plain":
         return mask_emails(str(value))
     if kind is None:
-        return mask_text(str(value))
+        text = str(value)
+        return mask_json(text) if text.startswith(("{", "[")) else mask_text(text)
     return _MASKS.get(kind, _hidden)(str(value))
 
 

@@ -92,8 +92,12 @@ def model_in_words(model: str) -> str:
     """
     >>> model_in_words("audience:high_value"), model_in_words("profiles")
     ('Members of High value', 'All profiles')
+    >>> model_in_words("events:Paid, Refunded (web)"), model_in_words("events")
+    ('Events · Paid, Refunded (web)', 'All events')
     """
     kind, _, name = model.partition(":")
+    if kind == "events":
+        return f"Events · {name}" if name else "All events"
     if kind == "audience" and name:
         return f"Members of {f.label(name.strip())}"
     return "All profiles" if model == "profiles" else model

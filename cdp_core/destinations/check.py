@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cdp_core.destinations.base import ReplacesWhole, SupportsPlace
+from cdp_core.destinations.model import EVENT_COLUMNS
 from cdp_core.destinations.open import delivery_for, destination_class, open_destination, parsed
-from cdp_core.destinations.spec import AudienceModel, DestinationSpec, SqlModel, SyncSpec
+from cdp_core.destinations.spec import PATHS, AudienceModel, DestinationSpec, EventsModel, SqlModel, SyncSpec
 from cdp_core.errors import SpecError
 
 
@@ -22,23 +23,38 @@ def check_sync(
     destinations: Mapping[str, DestinationSpec],
     audiences: Iterable[str],
     profile_columns: Iterable[str] | None,
+    sources: Iterable[str] | None = None,
 ) -> None:
     """Raises SpecError, with the nearest valid name, for anything a sync refers to that is not there.
 
     `profile_columns` are the columns of `profiles`; None leaves them unchecked, as do sql models, whose columns are
-    known when the plan is made.
+    known when the plan is made. `sources` are those of cdp.yaml; None leaves a choice of events unchecked.
     """
     where = f"syncs.{name}"
     if sync.destination not in destinations:
         raise SpecError.unknown("destination", sync.destination, destinations, where=f"{where}.destination")
     if isinstance(sync.model, AudienceModel) and sync.model.audience not in (known := set(audiences)):
         raise SpecError.unknown("audience", sync.model.audience, known, where=f"{where}.model.audience")
-    if not isinstance(sync.model, SqlModel) and profile_columns is not None:
+    if isinstance(sync.model, EventsModel):
+        _check_events(sync, sync.model, sources, where)
+    elif not isinstance(sync.model, SqlModel) and profile_columns is not None:
         columns = set(profile_columns)
         for field, spec in sync.mapping.items():
             if spec.column is not None and spec.column not in columns:
                 raise SpecError.unknown("trait", spec.column, columns, where=f"{where}.mapping.{field}")
     _check_abilities(name, sync, destinations[sync.destination])
+
+
+def _check_events(sync: SyncSpec, model: EventsModel, sources: Iterable[str] | None, where: str) -> None:
+    known = set(model.events.source if sources is None else sources)
+    for source in model.events.source:
+        if source not in known:
+            raise SpecError.unknown("source", source, known, where=f"{where}.model.events.source")
+    for field, spec in sync.mapping.items():
+        if spec.column is not None and spec.column not in EVENT_COLUMNS and spec.path is None:
+            error = SpecError.unknown("column", spec.column, EVENT_COLUMNS, where=f"{where}.mapping.{field}")
+            error.hint = error.hint or f"inside JSON a value is named by its place: {', '.join(PATHS)}, a dot, its name"
+            raise error
 
 
 def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:
@@ -68,7 +84,7 @@ def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec) ->
         raise SpecError(
             f"destination {sync.destination!r} ({destination.type}) cannot remove rows, which mode mirror does",
             where=f"syncs.{name}.mode",
-            choices=["upsert"],
+            choices=["upsert", "insert"],
         )
 
 

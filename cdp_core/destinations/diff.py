@@ -6,6 +6,7 @@ refused. A pending row may be there or not (its run was killed), so it is sent a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,22 @@ _LEDGER = ("profile_id", "row_hash", "payload", "status", "operation", "attempts
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the diff depends on besides the tables. `lost`: nothing of what was delivered is there any more."""
+    """What the diff depends on besides the tables. `lost`: nothing of what was delivered is there any more; `once`:
+    what was sent to a place is not compared with what it would be now.
+    """
 
     place: str
     mirror: bool
+    once: bool
     whole: bool
     lost: bool
     fields: int
     key_column: str
+
+    @property
+    def mark(self) -> str:
+        """The row_hash of all rows of mode insert: where they were sent, whatever is in them."""
+        return hashlib.md5(self.place.encode(), usedforsecurity=False).hexdigest()
 
 
 def with_hash(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
@@ -40,7 +49,7 @@ def with_hash(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     import ibis
 
     hashed = (ibis.literal(terms.place + "\n") + rows.payload).hexdigest("md5")
-    kept = engine.keep(rows.mutate(row_hash=hashed))
+    kept = engine.keep(rows.mutate(row_hash=ibis.literal(terms.mark) if terms.once else hashed))
     counted = kept.filter(kept.key.notnull()).group_by("key").aggregate(copies=lambda t: t.count())
     twice = counted.filter(counted.copies > 1)
     joined = kept.left_join(twice, kept.key == twice.key).drop("key_right")
@@ -66,11 +75,11 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
         reason=withheld.ifelse(DISMISSED, current.reason),
     )
     gone = _gone(model, old, terms)
-    columns = _columns(terms)
+    columns = columns_of(terms)
     return current.select(*columns).union(gone.select(*columns))
 
 
-def _columns(terms: Terms) -> list[str]:
+def columns_of(terms: Terms) -> list[str]:
     fixed = ["key", "profile_id", "operation", "row_hash", "payload", "reason", "attempts", "old_payload"]
     return [*fixed, *(column_of(i) for i in range(terms.fields))]
 

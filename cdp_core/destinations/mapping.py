@@ -28,8 +28,24 @@ def mapped(engine: Engine, name: str, sync: SyncSpec, model: ir.Table) -> ir.Tab
     """
     import ibis
 
-    values = {field: _value(name, field, spec, model) for field, spec in sync.mapping.items()}
-    key = values[sync.key]
+    values = {field: _value(engine, name, field, spec, model) for field, spec in sync.mapping.items()}
+    key = _key(name, values[sync.key])
+    has_profile = "profile_id" in model.columns
+    profile = model["profile_id"].cast("string") if has_profile else ibis.null("string")
+    return model.select(
+        key=key,
+        profile_id=profile,
+        payload=payload(engine, values),
+        **{column_of(i): value for i, value in enumerate(values.values())},
+    )
+
+
+def key_text(engine: Engine, name: str, sync: SyncSpec, model: ir.Table) -> ir.StringValue:
+    """The key of every row, as `mapped` gives it."""
+    return _key(name, _value(engine, name, sync.key, sync.mapping[sync.key], model))
+
+
+def _key(name: str, key: Any) -> ir.StringValue:
     if not (key.type().is_string() or key.type().is_integer()):
         raise SpecError(
             f"the key has the type {key.type()}",
@@ -37,14 +53,7 @@ def mapped(engine: Engine, name: str, sync: SyncSpec, model: ir.Table) -> ir.Tab
             choices=["text", "integer"],
             hint="map a column such as profile_id",
         )
-    has_profile = "profile_id" in model.columns
-    profile = model["profile_id"].cast("string") if has_profile else ibis.null("string")
-    return model.select(
-        key=key.cast("string"),
-        profile_id=profile,
-        payload=payload(engine, values),
-        **{column_of(i): value for i, value in enumerate(values.values())},
-    )
+    return key.cast("string")
 
 
 def field_types(sync: SyncSpec, rows: ir.Table) -> dict[str, str]:
@@ -90,15 +99,41 @@ def json_value(engine: Engine, value: Any) -> ir.StringValue:
     return engine.json_quoted(value.cast("string"))
 
 
-def _value(name: str, field: str, spec: FieldSpec, model: ir.Table) -> Any:
+def _value(engine: Engine, name: str, field: str, spec: FieldSpec, model: ir.Table) -> Any:
     import ibis
 
     where = f"syncs.{name}.mapping.{field}"
     if spec.column is None:
         return ibis.null("string") if spec.value is None else _sendable(ibis.literal(spec.value), where)
-    if spec.column not in model.columns:
+    if path := spec.path if spec.column not in model.columns else None:
+        value = _inside(engine, path, model, where)
+    elif spec.column in model.columns:
+        value = model[spec.column]
+    else:
         raise SpecError.unknown("column", spec.column, model.columns, where=where)
-    return _sendable(model[spec.column], where)
+    return _sendable(value if spec.type is None else _read_as(value, spec.type), where)
+
+
+def _inside(engine: Engine, path: tuple[str, ...], model: ir.Table, where: str) -> Any:
+    if path[0] not in model.columns or not model[path[0]].type().is_string():
+        raise SpecError.unknown("column", ".".join(path), model.columns, where=where)
+    return engine.json_text(model[path[0]], *path[1:])
+
+
+def _read_as(value: Any, kind: str) -> Any:
+    # With a zone: without one the offset behind a time would be passed over.
+    types = {"number": "float64", "integer": "int64", "datetime": "timestamp('UTC')"}
+    return value.cast("string") if kind == "string" else value.try_cast(types.get(kind, kind))
+
+
+def read_back(engine: Engine, column: Any, name: str, kind: Any) -> Any:
+    """A field of rows that were sent, out of their payload."""
+    if kind.is_array():
+        return engine.json_list(engine.json_text(column, name))
+    text = engine.json_text(column, name)
+    if kind.is_timestamp():
+        text = text.replace("T", " ").replace("Z", "")
+    return text if kind.is_string() else text.try_cast(kind)
 
 
 def _sendable(value: Any, where: str) -> Any:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations import ledger as ledgers
+from cdp_core.destinations import once
 from cdp_core.destinations.base import ReplacesWhole, SupportsPlace, SupportsPresence
 from cdp_core.destinations.diff import SENT, Terms, diff, with_hash
-from cdp_core.destinations.mapping import column_of, field_types, mapped, payload
+from cdp_core.destinations.mapping import column_of, field_types, mapped, payload, read_back
 from cdp_core.destinations.open import delivery_for
 from cdp_core.destinations.spec import SyncSpec
 
@@ -66,39 +67,45 @@ class SyncPlan:
 
 
 def plan_sync(
-    engine: Engine, name: str, sync: SyncSpec, *, model: ir.Table, ledger: ir.Table, destination: Destination
+    engine: Engine,
+    name: str,
+    sync: SyncSpec,
+    *,
+    model: ir.Table,
+    ledger: ir.Table,
+    destination: Destination,
+    completed: once.Completed | None = None,
 ) -> SyncPlan:
     """Compare `model` with what the ledger says was delivered, by key, over the mapped fields. Nothing is sent.
 
+    `completed` adds to rows of the model what only those that are sent need, or changes it.
     Raises SpecError for a mapping that does not fit the model, DestinationError when the destination must be asked
     whether its rows are still there and cannot be reached.
     """
-    rows = mapped(engine, name, sync, model)
-    fields = field_types(sync, rows)
-    delivery = delivery_for(name, sync, destination, fields)
+    completed = completed or (lambda rows: rows)
     own = ledger.filter(ledger.sync == name)
     before = ledgers.summary(engine, own)
-    whole = isinstance(destination, ReplacesWhole) and destination.whole
-    lost = False
-    if isinstance(destination, SupportsPresence) and (whole or before.delivered):
-        lost = not destination.present(delivery)
-    terms = Terms(
-        place=destination.place(delivery) if isinstance(destination, SupportsPlace) else "",
-        mirror=sync.mode == "mirror",
-        whole=whole,
-        lost=lost,
-        fields=len(fields),
-        key_column=column_of(list(fields).index(sync.key)),
-    )
-    current = with_hash(engine, rows, terms)
-    kept = _kept(engine, diff(current, own, terms), terms)
+    fields = field_types(sync, mapped(engine, name, sync, completed(model)))
+    terms = _terms(name, sync, destination, fields, before)
+    old = own
+    if terms.once:
+        rows = once.unsent(engine, name, sync, model, once.done_before(own, terms), completed)
+        old = once.open_before(engine, own, terms)
+    else:
+        rows = completed(model)
+    current = with_hash(engine, mapped(engine, name, sync, rows), terms)
+    kept = _kept(engine, diff(current, old, terms), terms)
     counts = _counts(engine, kept)
     if counts.get("hold"):
         kept = _restored(engine, kept, list(fields))
-    if not terms.whole:
-        counts["unchanged"] = _size(engine, current) - sum(
+    if terms.once:
+        counts["unchanged"] = once.size(engine, model) - once.size(engine, current)
+    elif not terms.whole:
+        counts["unchanged"] = once.size(engine, current) - sum(
             counts.get(o, 0) for o in ("add", "change", "invalid", "withheld")
         )
+    if terms.once and terms.whole:
+        kept, counts = _with_sent_before(engine, kept, counts, own, terms, current, list(fields))
     shown = {name: counts.get(name, 0) for name in ("add", "change", "remove", "unchanged", "invalid", "withheld")}
     return SyncPlan(
         plan_id=_plan_id(engine, name, sync, kept, terms),
@@ -115,6 +122,44 @@ def plan_sync(
     )
 
 
+def _terms(
+    name: str, sync: SyncSpec, destination: Destination, fields: dict[str, str], before: ledgers.Summary
+) -> Terms:
+    delivery = delivery_for(name, sync, destination, fields)
+    whole = isinstance(destination, ReplacesWhole) and destination.whole
+    lost = False
+    if isinstance(destination, SupportsPresence) and (whole or before.delivered):
+        lost = not destination.present(delivery)
+    return Terms(
+        place=destination.place(delivery) if isinstance(destination, SupportsPlace) else "",
+        mirror=sync.mode == "mirror",
+        once=sync.mode == "insert",
+        whole=whole,
+        lost=lost,
+        fields=len(fields),
+        key_column=column_of(list(fields).index(sync.key)),
+    )
+
+
+def _with_sent_before(
+    engine: Engine,
+    kept: ir.Table,
+    counts: dict[str, int],
+    own: ir.Table,
+    terms: Terms,
+    current: ir.Table,
+    fields: list[str],
+) -> tuple[ir.Table, dict[str, int]]:
+    """What is written whole gets the rows of earlier runs too, if there is anything to write."""
+    moved = once.delivered(own).filter(lambda t: t.row_hash != terms.mark)
+    again = once.size(engine, once.delivered(own) if terms.lost else moved)
+    if not (again or terms.lost or any(counts.get(operation) for operation in SENT)):
+        return kept, counts
+    earlier = once.sent_before(engine, own, terms, current, fields)
+    kept = _kept(engine, kept.select(*earlier.columns).union(earlier), terms)
+    return kept, {**_counts(engine, kept), "unchanged": max(0, counts["unchanged"] - again)}
+
+
 def _kept(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     """The diff, computed once. Rows that have not changed are left out unless the destination is written whole."""
     import ibis
@@ -129,18 +174,9 @@ def _restored(engine: Engine, rows: ir.Table, fields: list[str]) -> ir.Table:
     """Rows that stay although the model lacks them get their fields back from what was sent last."""
     held = rows.filter(rows.operation == "hold")
     columns = {name: column_of(place) for place, name in enumerate(fields)}
-    values = {name: _read(engine, held, name, held[column].type()) for name, column in columns.items()}
+    values = {name: read_back(engine, held.old_payload, name, held[column].type()) for name, column in columns.items()}
     held = held.mutate(payload=payload(engine, values), **{columns[name]: value for name, value in values.items()})
     return engine.keep(rows.filter(rows.operation != "hold").union(held))
-
-
-def _read(engine: Engine, rows: ir.Table, name: str, kind: Any) -> Any:
-    if kind.is_array():
-        return engine.json_list(engine.json_text(rows.old_payload, name))
-    text = engine.json_text(rows.old_payload, name)
-    if kind.is_timestamp():
-        text = text.replace("T", " ").replace("Z", "")
-    return text if kind.is_string() else text.try_cast(kind)
 
 
 def _counts(engine: Engine, rows: ir.Table) -> dict[str, int]:
@@ -148,16 +184,13 @@ def _counts(engine: Engine, rows: ir.Table) -> dict[str, int]:
     return dict(zip(frame["operation"].to_list(), frame["rows"].to_list(), strict=True))
 
 
-def _size(engine: Engine, rows: ir.Table) -> int:
-    return int(engine.polars(rows.aggregate(n=rows.count()))["n"][0])
-
-
 def _plan_id(engine: Engine, name: str, sync: SyncSpec, rows: ir.Table, terms: Terms) -> str:
     """Over the spec and the set of (key, operation, row_hash), whatever order the engine gives them in."""
     import ibis
 
     sent = rows.filter(rows.operation.isin(SENT))
-    text = ibis.literal("\n").join([sent.operation, sent.row_hash.fill_null(""), sent.key])
+    content = sent.payload.hexdigest("md5") if terms.once else sent.row_hash
+    text = ibis.literal("\n").join([sent.operation, content.fill_null(""), sent.key])
     digests = engine.polars(sent.select(d=text.hexdigest("md5")))["d"].sort()
     spec = json.dumps([name, sync.model_dump(mode="json"), terms.place, terms.lost], sort_keys=True)
     digest = hashlib.sha256(spec.encode())

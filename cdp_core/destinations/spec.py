@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cdp_core.cron import Cron
+from cdp_core.tracking import Call, Step
+
+Mode = Literal["mirror", "upsert", "insert"]
+Kind = Literal["string", "number", "integer", "boolean", "date", "datetime"]
+EVENT_ID = "event_id"
+PATHS = ("properties", "traits", "context", "extra")
+"""Columns of events whose inside a mapping may name, as in properties.total."""
 
 
 class DestinationSpec(BaseModel):
@@ -19,6 +26,7 @@ class DestinationSpec(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str = Field(description="file, postgres, or the name of a plug-in")
+    transform: tuple[Step, ...] = Field((), description="What is changed in events before they are sent here")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -46,7 +54,39 @@ class SqlModel(BaseModel):
     sql: str
 
 
-Model = Literal["profiles"] | AudienceModel | SqlModel
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class EventChoice(BaseModel):
+    """Which events, as they are stored; what is not said is not asked for.
+
+    >>> EventChoice(event="Paid", source=["web"]).in_words
+    'Paid (web)'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field((), description="Names of events")
+    type: Annotated[tuple[Call, ...], BeforeValidator(_listed)] = Field((), description="Types of calls")
+    source: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field((), description="Sources")
+
+    @property
+    def in_words(self) -> str:
+        """Types and names, then sources in brackets; empty for all events."""
+        what = " · ".join(", ".join(names) for names in (self.type, self.event) if names)
+        return f"{what} ({', '.join(self.source)})".strip() if self.source else what
+
+
+class EventsModel(BaseModel):
+    """Events, one row each: the columns of `events`, event_id and profile_id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    events: Annotated[EventChoice, BeforeValidator(lambda value: {} if value is None else value)]
+
+
+Model = Literal["profiles", "events"] | AudienceModel | SqlModel | EventsModel
 
 
 def _both_names(schema: dict[str, Any]) -> None:
@@ -57,6 +97,8 @@ def _both_names(schema: dict[str, Any]) -> None:
 class FieldSpec(BaseModel):
     """One field as the destination gets it: from a column (or trait), or one value for every row.
 
+    Of events the column may also be a place inside JSON: properties.total, which is a text unless `type` says else.
+
     >>> FieldSpec(trait="email").column, FieldSpec(value="web").value
     ('email', 'web')
     """
@@ -65,50 +107,96 @@ class FieldSpec(BaseModel):
 
     column: str | None = Field(None, validation_alias=AliasChoices("column", "trait"))
     value: bool | int | float | str | None = None
+    type: Kind | None = Field(None, description="What the column is read as; what it cannot be is null")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> FieldSpec:
         if (self.column is None) == ("value" not in self.model_fields_set):
             raise ValueError("give either 'column' (or 'trait') or 'value'")
+        if self.type is not None and self.column is None:
+            raise ValueError("'type' goes with a column")
         return self
+
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """
+        >>> FieldSpec(column="properties.cart.total").path, FieldSpec(column="properties").path
+        (('properties', 'cart', 'total'), None)
+        """
+        head, *keys = (self.column or "").split(".")
+        return (head, *keys) if head in PATHS and keys and all(keys) else None
+
+
+def _key_may_follow(schema: dict[str, Any]) -> None:
+    """A sync of events needs no key, so editors ask for none."""
+    schema["required"] = [name for name in schema["required"] if name != "key"]
+    schema["properties"]["mode"].pop("default", None)
 
 
 class SyncSpec(BaseModel):
     """A model, mapped and sent to a destination.
 
     `mirror` adds, changes and removes the rows this sync has delivered itself, never any other; `upsert` removes
-    nothing. `key` names the mapped field that identifies a row at the destination.
+    nothing; `insert`, the mode of events, sends a row once and never again. `key` names the mapped field that
+    identifies a row at the destination; of events it is event_id where nothing is said.
 
     >>> sync = SyncSpec(model={"audience": "vip"}, destination="exports", key="id", mapping={"id": "profile_id"})
     >>> sync.mapping["id"].column, sync.mode
     ('profile_id', 'mirror')
+    >>> sync = SyncSpec(model={"events": {"event": "Paid"}}, destination="exports", mapping={"sum": "properties.sum"})
+    >>> sync.key, list(sync.mapping), sync.mode
+    ('event_id', ['event_id', 'sum'], 'insert')
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_key_may_follow)
 
     description: str | None = None
     model: Model
     destination: str
     key: str
     mapping: dict[str, FieldSpec] = Field(min_length=1)
-    mode: Literal["mirror", "upsert"] = "mirror"
+    mode: Mode = "mirror"
     schedule: Cron | None = Field(None, description="Five cron fields, UTC, such as '0 6 * * 1-5'")
     enabled: bool = True
     options: dict[str, Any] = Field(default_factory=dict, description="What the destination wants to know per sync")
 
     def model_in_words(self) -> str:
-        """`profiles`, `audience:NAME` or `sql`."""
+        """`profiles`, `audience:NAME`, `sql`, `events` or `events:WHICH`."""
         if isinstance(self.model, AudienceModel):
             return f"audience:{self.model.audience}"
+        if isinstance(self.model, EventsModel):
+            return f"events:{self.model.events.in_words}".rstrip(":")
         return "sql" if isinstance(self.model, SqlModel) else self.model
+
+    @property
+    def of_events(self) -> bool:
+        return isinstance(self.model, EventsModel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _events_need_less(cls, data: Any) -> Any:
+        """Events have a mode and a key of their own."""
+        model = data.get("model") if isinstance(data, dict) else None
+        if not (model == "events" or isinstance(model, EventsModel) or (isinstance(model, dict) and "events" in model)):
+            return data
+        given = {"mode": "insert", **data}
+        mapping = data.get("mapping")
+        if "key" in data or not isinstance(mapping, dict):
+            return given
+        own = next((name for name, source in mapping.items() if _column(source) == EVENT_ID), None)
+        if own is None and EVENT_ID not in mapping and mapping:
+            given["mapping"] = {EVENT_ID: EVENT_ID, **mapping}
+        return {**given, "key": own or EVENT_ID}
 
     @field_validator("model", mode="before")
     @classmethod
     def _known_model(cls, value: Any) -> Any:
-        named = isinstance(value, dict) and len(value) == 1 and set(value) <= {"audience", "sql"}
-        if value == "profiles" or named or isinstance(value, (AudienceModel, SqlModel)):
+        if value == "events":
+            return EventsModel(events=EventChoice.model_validate({}))
+        named = isinstance(value, dict) and len(value) == 1 and set(value) <= {"audience", "sql", "events"}
+        if value == "profiles" or named or isinstance(value, (AudienceModel, SqlModel, EventsModel)):
             return value
-        raise ValueError("a model is 'profiles', {audience: NAME} or {sql: SELECT …}")
+        raise ValueError("a model is 'profiles', 'events', {audience: NAME}, {sql: SELECT …} or {events: {…}}")
 
     @field_validator("mapping", mode="before")
     @classmethod
@@ -123,4 +211,12 @@ class SyncSpec(BaseModel):
             raise ValueError(f"the key {self.key!r} is not a field of the mapping ({', '.join(self.mapping)})")
         if self.mapping[self.key].column is None:
             raise ValueError(f"the key {self.key!r} must come from a column: one value for all rows identifies none")
+        if self.of_events and self.mode == "mirror":
+            raise ValueError("mode mirror would take events back, and they have happened; use insert, or upsert")
         return self
+
+
+def _column(source: Any) -> Any:
+    if isinstance(source, FieldSpec):
+        return source.column
+    return source.get("column", source.get("trait")) if isinstance(source, dict) else source

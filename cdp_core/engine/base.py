@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
+    from cdp_core.engine.json_edit import Edit
     from cdp_core.engine.staging import Staging
 
 
@@ -93,6 +94,9 @@ class Engine(Protocol):
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         """A column of text as JSON strings, quotation marks included; null stays null."""
+
+    def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
+        """Rows of events with changes to their JSON, edit by edit, as an expression."""
 
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         """A number of 64 bits for two texts: cheaper to join on; two pairs may have the same one, if hardly ever."""

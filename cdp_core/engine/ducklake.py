@@ -6,7 +6,7 @@ import importlib.util
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
     from ibis.backends.duckdb import Backend
 
+    from cdp_core.engine.json_edit import Edit
     from cdp_core.engine.staging import Staging
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
@@ -262,6 +263,11 @@ class DuckLakeEngine:
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         return _to_json()(text)
+
+    def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
+        from cdp_core.engine.json_edit import edited
+
+        return self.con.sql(edited(f"({self.con.compile(events)})", edits))
 
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         return _hash()(left, right)

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
     from ibis.backends.pyspark import Backend
 
+    from cdp_core.engine.json_edit import Edit
     from cdp_core.engine.staging import Staging
 
 _PLAIN_KEY = re.compile(r"[\w .&/-]+")
@@ -189,6 +190,14 @@ class SparkEngine:
         framed = _to_json()(ibis.struct({"t": text}))
         return text.isnull().ifelse(ibis.null("string"), framed.substr(5, framed.length() - 6))
 
+    def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
+        from cdp_core.engine.json_edit import edited
+
+        frame = self.con._session.sql(self.con.compile(events))
+        name = f"edited_{uuid.uuid4().hex[:12]}"
+        frame.mapInArrow(_by_duckdb(edited("batch", edits)), frame.schema).createOrReplaceTempView(name)
+        return self.con.table(name)
+
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         return _hash()(left, right)
 
@@ -280,6 +289,22 @@ def _connect(master: str, folder: Path) -> Backend:
         ) from None
     session.sparkContext.setLogLevel("ERROR")
     return ibis.pyspark.connect(session)
+
+
+def _by_duckdb(query: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """The query over `batch`, run where the rows are: changes mean the same on every engine, having one text."""
+
+    def answered(batches: Iterator[Any]) -> Iterator[Any]:
+        import duckdb
+
+        with duckdb.connect() as con:
+            con.execute("SET TimeZone = 'UTC'; SET threads = 1")
+            for batch in batches:
+                con.register("batch", batch)
+                yield from con.execute(query).to_arrow_table().cast(batch.schema).to_batches()
+                con.unregister("batch")
+
+    return answered
 
 
 def _get_json_object() -> Any:

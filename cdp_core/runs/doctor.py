@@ -53,6 +53,7 @@ def diagnose(root: Path | str) -> list[Finding]:
         lambda: _clock(found),
         lambda: _suites(root),
         lambda: _plans(root),
+        lambda: _steps(found),
         lambda: doctor_sources.sources(root, found),
         lambda: doctor_sources.received(root, found),
         lambda: doctor_sources.destinations(root, found),
@@ -104,6 +105,22 @@ def _plans(root: Path) -> Iterator[Finding]:
         yield from (Finding("error", str(problem), "correct the file") for problem in problems)
         if plan is not None:
             yield Finding("ok", f"tracking plan {name!r}: {len(plan.events)} events")
+
+
+def _steps(config: Config) -> Iterator[Finding]:
+    from cdp_core.tracking import unsettled
+
+    for name, source in config.sources.items():
+        if pair := unsettled(source.transform):
+            first, second = (number + 1 for number in pair)
+            what = f"transform of the source {name!r}: step {second} brings back what step {first} changes"
+            hint = "events that pass there again would be changed again; use other names, or another order"
+            yield Finding("warn", f"{what} ({config.where('sources', name)})", hint)
+    sent_to = {sync.destination for sync in config.syncs.values() if sync.of_events}
+    for name, destination in config.destinations.items():
+        if destination.transform and name not in sent_to:
+            what = f"transform of the destination {name!r} changes events, and no sync sends any there"
+            yield Finding("warn", what, "profiles are sent as they are; take it out, or add a sync of events")
 
 
 def _rights(root: Path, config: Config) -> Iterator[Finding]:

@@ -129,6 +129,25 @@ class DestinationContract:
         assert self.deliver(lake, destination, changed, mode="upsert").removed == 0
         assert self.there(destination) == {**expected(people(3)), **expected(changed)}
 
+    def test_insert_mode_sends_a_row_once_and_leaves_it(self, lake: Engine, destination: Destination) -> None:
+        self.deliver(lake, destination, people(3), mode="insert")
+        later = [{**people(3)[2], "name": "Changed"}, *people(5)[3:]]
+        result = self.deliver(lake, destination, later, mode="insert")
+        assert (result.delivered, result.removed, result.unchanged) == (2, 0, 1)
+        assert self.there(destination) == expected(people(5))
+        assert self.deliver(lake, destination, later, mode="insert").delivered == 0
+        assert self.there(destination) == expected(people(5))
+
+    def test_insert_mode_sends_again_what_a_killed_run_left_open(self, lake: Engine, destination: Destination) -> None:
+        self.deliver(lake, destination, people(2), mode="insert")
+        self.deliver(lake, destination, people(4), mode="insert")
+        ledger = lake.table("sync_ledger")
+        left = ledger.key.isin(["p2", "p3"]).ifelse("pending", ledger.status)
+        lake.replace("sync_ledger", lake.keep(ledger.mutate(status=left)))
+        result = self.deliver(lake, destination, people(5), mode="insert")
+        assert (result.delivered, result.unchanged) == (3, 2)
+        assert self.there(destination) == expected(people(5))
+
     def test_a_row_that_comes_back_is_added_again(self, lake: Engine, destination: Destination) -> None:
         if not isinstance(destination, SupportsRemove) and not getattr(destination, "whole", False):
             pytest.skip("cannot remove rows")

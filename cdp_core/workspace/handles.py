@@ -10,6 +10,7 @@ from cdp_core.errors import UsageError
 from cdp_core.workspace import listings
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import polars as pl
 
     from cdp_core.audiences.preview import Preview
@@ -89,6 +90,7 @@ class Sync:
             model=self._model(),
             ledger=engine.table("sync_ledger"),
             destination=self._destination(),
+            completed=self._completed,
         )
 
     def run(
@@ -130,6 +132,19 @@ class Sync:
         engine = self._workspace.engine
         listings.require_run(engine)
         return model_table(engine, self._workspace.config.syncs[self.name].model)
+
+    def _completed(self, rows: ir.Table) -> ir.Table:
+        """Events get their profile, and the changes that their destination asks for."""
+        config = self._workspace.config
+        sync = config.syncs[self.name]
+        if not sync.of_events:
+            return rows
+        from cdp_core.destinations.model import with_profiles
+        from cdp_core.quality.plan.correct import edits
+
+        engine, steps = self._workspace.engine, config.destinations[sync.destination].transform
+        rows = with_profiles(engine, rows)
+        return engine.edited(rows, edits(steps)) if steps else rows
 
     def _destination(self) -> Any:
         from cdp_core.destinations.open import open_destination

@@ -72,11 +72,63 @@ def test_columns_of_a_select_are_not_checked_before_it_runs() -> None:
         ({"mapping": {"profile_id": "profile_id", "a": {"column": "x", "value": 1}}}, "give either"),
         ({"mapping": {}}, "at least 1"),
         ({"fields": {}}, "Extra inputs"),
+        ({"model": {"events": {}}, "mode": "mirror"}, "mode mirror would take events back.*use insert, or upsert"),
+        ({"model": {"events": {"events": "Paid"}}}, "Extra inputs"),
+        ({"model": {"events": {"type": "click"}}}, "identify"),
+        ({"model": {"events": {}, "sql": "b"}}, "a model is 'profiles', 'events'"),
+        ({"mapping": {"profile_id": "profile_id", "a": {"value": 1, "type": "number"}}}, "'type' goes with a column"),
     ],
 )
 def test_a_wrong_sync_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=r"(?s)" + said):
         sync(**change)
+
+
+def events(**more: Any) -> SyncSpec:
+    given = {"model": "events", "destination": "exports", "mapping": {"n": "event"}, "options": {"file": "e.csv"}}
+    return SyncSpec.model_validate(given | more)
+
+
+def test_events_have_a_mode_and_a_key_of_their_own() -> None:
+    spec = events()
+    assert (spec.mode, spec.key, list(spec.mapping), spec.model_in_words()) == (
+        "insert", "event_id", ["event_id", "n"], "events",
+    )  # fmt: skip
+    assert events(mapping={"n": "event", "id": {"column": "event_id"}}).key == "id"
+    assert list(events(mapping={"m": "message_id"}, key="m").mapping) == ["m"]
+    assert events(mode="upsert").mode == "upsert"
+    assert sync(mode="insert").mode == "insert"
+    chosen = events(model={"events": {"event": "Paid", "source": ["web", "app"]}})
+    assert chosen.model_in_words() == "events:Paid (web, app)"
+    again = SyncSpec.model_validate(chosen.model_dump(exclude_unset=True))
+    assert again == chosen
+    with pytest.raises(ValidationError, match="the key 'event_id' must come from a column"):
+        events(mapping={"event_id": {"value": 1}})
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "said"),
+    [
+        ({"model": {"events": {"source": ["web", "shp"]}}}, "syncs.s.model.events.source", "did you mean 'shop'?"),
+        ({"mapping": {"n": "evnt"}}, "syncs.s.mapping.n", "did you mean 'event'?"),
+        ({"mapping": {"n": "propertys.total"}}, "syncs.s.mapping.n", "did you mean 'properties'?"),
+        ({"mapping": {"n": "properties."}}, "syncs.s.mapping.n", "did you mean 'properties'?"),
+        ({"mapping": {"n": "email"}}, "syncs.s.mapping.n", "named by its place: properties, traits,"),
+    ],
+)
+def test_what_a_sync_of_events_names_must_be_there(change: dict[str, Any], where: str, said: str) -> None:
+    check_sync("s", events(), EXPORTS, [], None, ["web", "shop"])
+    with pytest.raises(SpecError) as error:
+        check_sync("s", events(**change), EXPORTS, [], None, ["web", "shop"])
+    assert (error.value.where, said in str(error.value)) == (where, True), str(error.value)
+
+
+def test_steps_of_a_destination_are_its_own_and_not_its_types() -> None:
+    spec = DestinationSpec.model_validate({"type": "file", "path": "x", "transform": [{"drop": "properties.a"}]})
+    assert spec.options == {"path": "x"}
+    assert spec.transform[0].in_words == "drop: properties.a"
+    with pytest.raises(ValidationError, match="is no place"):
+        DestinationSpec.model_validate({"type": "file", "path": "x", "transform": [{"drop": "total"}]})
 
 
 def test_null_is_a_value() -> None:

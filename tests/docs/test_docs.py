@@ -145,7 +145,7 @@ def keys_of_schema() -> dict[str, set[str]]:
     found = {name: set(d["properties"]) for name, d in schema["$defs"].items() if d.get("properties")}
     found["Config"] = set(schema["properties"])
     found["SourceSpec"] = {"type", "map", "plan", "transform"}
-    found["DestinationSpec"] = {"type"}
+    found["DestinationSpec"] = {"type", "transform"}
     for kind in plugins.names(plugins.SOURCES):
         found[f"sources.{kind}"] = model_keys(plugins.load(plugins.SOURCES, kind).Options)
     for kind in plugins.names(plugins.DESTINATIONS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from datetime import datetime
@@ -190,3 +191,28 @@ def test_what_is_appended_to_staging_is_seen_whatever_was_asked_before(tmp_path:
         staging.names()
     assert staging.polars(staging.table("a").count().as_table()).item() == 5
     staging.discard()
+
+
+def test_edits_of_events_mean_the_same(engine: Engine) -> None:
+    from cdp_core.quality.plan.correct import edits
+    from cdp_core.tracking import Step
+
+    engine.append("events", engine.frame(EVENTS.with_columns(type=pl.lit("track"), event=pl.lit("Pay"))))
+    steps = [
+        Step.model_validate(step)
+        for step in (
+            {"event": "Pay", "rename_event": "It's é"},
+            {"hash": "properties.t"},
+            {"drop": "properties.l"},
+            {"move": "properties.a b.c", "to": "traits.c"},
+        )
+    ]
+    changed = engine.edited(engine.table("events"), edits(steps))
+    rows = engine.polars(changed.order_by(["source", "message_id"])).to_dicts()
+    assert [row["event"] for row in rows] == ["It's é"] * 3
+    hashed = hashlib.sha256(b"7.0").hexdigest()
+    assert [row["properties"] for row in rows] == ['{"n":null,"t":"' + hashed + '","a b":{}}', "{}", None]
+    assert [row["traits"] for row in rows] == ['{"c":"x"}', None, None]
+    assert rows[1]["context"] == '{"protocols":{"transformed":["rename_event: Pay → It\'s é"]}}'
+    assert rows[0]["timestamp"] == datetime(1998, 1, 1, 12, 30, 15, 123456)
+    assert engine.polars(engine.table("events"))["event"].unique().to_list() == ["Pay"]

@@ -302,4 +302,8 @@ def _mapping(sync: view.Sync) -> None:
             "key": st.column_config.CheckboxColumn("Key"),
         },
     )
+    if sync.steps:
+        st.markdown("**Changed before it is sent**")
+        st.markdown("\n".join(f"{number}. {f.escape(step)}" for number, step in enumerate(sync.steps, 1)))
+        st.caption("Steps of the destination; the stored events stay as they are.")
     st.caption("The mapping is edited in cdp.yaml, under `syncs:`.")

@@ -34,7 +34,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sync:
-    """One sync as defined, with what the ledger counts. `file` is what a file destination wrote, if it is there."""
+    """One sync as defined, with what the ledger counts. `file` is what a file destination wrote, if it is there;
+    `steps` say in words what the destination changes in events.
+    """
 
     name: str
     description: str
@@ -45,6 +47,7 @@ class Sync:
     key: str
     schedule: str | None
     fields: dict[str, str]
+    steps: list[str]
     counts: dict[str, int]
     last_sent_at: Any
     file: Path | None
@@ -70,11 +73,31 @@ def one(ws: cdp.Workspace, name: str) -> Sync:
         mode=spec.mode,
         key=spec.key,
         schedule=spec.schedule,
-        fields={field: source.column or f"always {source.value!r}" for field, source in spec.mapping.items()},
+        fields={field: _origin(source) for field, source in spec.mapping.items()},
+        steps=[_said(step) for step in ws.config.destinations[spec.destination].transform] if spec.of_events else [],
         counts={status: counts.get(status, 0) for status in STATUSES},
         last_sent_at=counted["last"].max(),
         file=_file(ws, name),
     )
+
+
+def _origin(source: Any) -> str:
+    if source.column is None:
+        return f"always {source.value!r}"
+    return f"{source.column} (as {source.type})" if source.type else str(source.column)
+
+
+def _said(step: Any) -> str:
+    """A step in words, with the events it is limited to."""
+    words = {
+        "rename_event": f"Call {step.event} {step.rename_event}",
+        "rename": f"Rename {step.place_text} to {step.to}",
+        "move": f"Move {step.place_text} to {step.to}",
+        "drop": f"Take out {step.place_text}",
+        "hash": f"Hash {step.place_text}",
+    }
+    limits = [str(limit) for limit in (step.type, step.event if step.kind != "rename_event" else None) if limit]
+    return words[step.kind] + (f", only of {' '.join(limits)}" if limits else "")
 
 
 def _file(ws: cdp.Workspace, name: str) -> Path | None:
