@@ -30,7 +30,8 @@ class Edit:
 
     def said(self, words: str) -> Edit:
         """The same edit, which says so in the context of the rows it changes."""
-        return Edit(rows=self.rows, columns={**self.columns, "context": _recorded(words)})
+        context = self.columns.get("context", "context")
+        return Edit(rows=self.rows, columns={**self.columns, "context": _recorded(words, context)})
 
 
 def edit_staged(staging: Staging, edits: Sequence[Edit]) -> None:
@@ -86,14 +87,24 @@ def move(where: Where, place: Place, target: Place) -> Edit:
     return Edit(rows=rows, columns=columns)
 
 
-def _recorded(words: str) -> str:
-    """The context with `words` at the end of the record, if they are not in it."""
-    context = "CASE WHEN json_type(context) = 'OBJECT' THEN context ELSE '{}' END"
+def forget_copy(where: Where, place: Place, *, gone: bool = False) -> Edit:
+    """Take a trait out of context.traits, where senders may have put it as well; with `gone` only where the traits
+    themselves do not have it any more.
+    """
+    copy = ("context", *place)
+    rows = [where.sql(), "json_type(context) = 'OBJECT'", _there(copy)]
+    rows += [f"{_kind(place)} IS NULL"] if gone else []
+    return Edit(rows=" AND ".join(rows), columns={"context": _without("context", place)})
+
+
+def _recorded(words: str, changed: str) -> str:
+    """The context, as it is `changed`, with `words` at the end of the record, if they are not in it."""
+    context = f"CASE WHEN json_type(context) = 'OBJECT' THEN {changed} ELSE '{{}}' END"
     record = f"CAST(json_extract(context, {literal(pointer(RECORD))}) AS VARCHAR)"
     before = f"CASE WHEN {record} LIKE '[_%' AND {record} <> '[]' THEN left({record}, -1) || ',' ELSE '[' END"
     listed = f"coalesce(json_extract_string(context, {literal('$.' + '.'.join(RECORD) + '[*]')}), [])"
     added = _with(context, RECORD, f"{before} || {literal(_quoted(words))} || ']'")
-    return f"CASE WHEN list_contains({listed}, {literal(words)}) THEN context ELSE {added} END"
+    return f"CASE WHEN list_contains({listed}, {literal(words)}) THEN {changed} ELSE {added} END"
 
 
 def _there(place: Place) -> str:

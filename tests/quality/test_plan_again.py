@@ -184,3 +184,20 @@ def test_what_others_say_in_the_same_place_stays(staging: Staging) -> None:
     json_protocols.remember(staging)
     contexts = [row["context"] for row in parsed(rows(staging))]
     assert contexts == [other, {"protocols": {"event_version": 2}}, None, {"ip": "::1"}]
+
+
+def test_an_omitted_trait_leaves_the_context_too(staging: Staging) -> None:
+    plan = Plan.model_validate({"identify": {"traits": {"plan": "string"}}}).model_copy(update={"name": "p"})
+    omit = Controls(unplanned_properties="omit", violations="omit")
+    traits = {"plan": "pro", "ssn": "078-05-1120"}
+    stage(staging, [
+        {"type": "identify", "traits": traits, "context": {"traits": traits, "ip": "::1"}},
+        {"type": "identify", "traits": {"ssn": "x"}},
+        {"type": "page", "traits": traits, "context": {"traits": traits}},
+    ])  # fmt: skip
+    assert check(staging, (plan, omit, [])) == set()
+    contexts = [row["context"] for row in parsed(rows(staging))]
+    assert contexts[0]["traits"] == {"plan": "pro"}
+    assert contexts[0]["protocols"]["omitted"] == ["traits.ssn"]
+    assert set(contexts[1]) == {"protocols"}
+    assert contexts[2] == {"traits": traits}

@@ -34,6 +34,7 @@ SAID = "drop: properties.a"
 CONTEXTS: list[Any] = [
     None, {}, {"ip": None, "protocols": {"event_version": 2, "transformed": [SAID, 1, ["x"]]}}, {"protocols": "x"}, {"protocols": None},
     {"protocols": [{"transformed": [SAID]}]}, {"protocols": {"transformed": {"0": SAID}, "violations": []}},
+    {"traits": {"a": "ann@example.org", "o": {"x": 1, "y": 2}}, "ip": None}, {"traits": "x"}, {"traits": {"a": None, "b": 1}},
     {"protocols": {"transformed": []}}, {"protocols": {"transformed": [], "omitted": [None]}, "library": {"name": "é"}},
 ]  # fmt: skip
 
@@ -162,3 +163,21 @@ def test_a_record_that_the_sender_made_up_skips_no_hash(staging: Staging) -> Non
     correct(staging, "web", [step])
     assert json.loads(staged(staging)[0]["properties"]) == {"email": HEX}
     assert corrected(event, [step])["properties"] == {"email": HEX}
+
+
+def test_a_trait_is_not_left_behind_in_the_context(staging: Staging) -> None:
+    steps = [Step(hash="traits.email"), Step(drop="traits.ssn"), Step(rename="traits.phone", to="mobile")]
+    traits = {"email": "ann@example.org", "ssn": "078-05-1120", "phone": "0163 2960", "plan": "pro"}
+    events = [
+        {"type": "page", "name": "Home", "traits": traits, "context": {"traits": traits, "ip": "::1"}},
+        {"type": "page", "name": "Home", "traits": {"email": HEX}, "context": {"traits": {"email": "ann@example.org"}}},
+    ]
+    stage(staging, events)
+    correct(staging, "web", steps)
+    rows = staged(staging)
+    assert json.loads(rows[0]["traits"]) == {"email": HEX, "plan": "pro", "mobile": "0163 2960"}
+    assert json.loads(rows[0]["context"]) == {
+        "traits": {"plan": "pro"}, "ip": "::1", "protocols": {"transformed": [s.in_words for s in steps]},
+    }  # fmt: skip
+    assert json.loads(rows[1]["context"]) == {"traits": {}, "protocols": {"transformed": ["hash: traits.email"]}}
+    assert "ann@" not in json.dumps(rows)

@@ -32,12 +32,20 @@ def correct(staging: Staging, source: str, steps: Sequence[Step]) -> None:
 
 def edits(steps: Sequence[Step], source: str | None = None) -> list[Edit]:
     """The steps as changes to rows of events, of one source or of all."""
-    return [_edit(step, source).said(step.in_words) for step in steps]
+    return [edit.said(step.in_words) for step in steps for edit in _edits(step, source)]
 
 
-def _edit(step: Step, source: str | None) -> Edit:
+def _edits(step: Step, source: str | None) -> list[Edit]:
+    """What a step does, and what it takes out of the copy of the traits that an event may have in its context."""
     kind = "track" if step.kind == "rename_event" and step.type is None else step.type
     where = Where(source=source, type=kind, event=step.event)
+    made = [_edit(step, where)]
+    if step.place[0] == "traits" and (step.kind in ("drop", "hash") or step.place != step.target):
+        made.append(json_edit.forget_copy(where, step.place))
+    return made
+
+
+def _edit(step: Step, where: Where) -> Edit:
     if step.kind == "rename_event":
         return json_edit.rename_event(where, str(step.rename_event))
     if step.kind == "drop":
@@ -58,7 +66,7 @@ def corrected(event: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]
     """
     made = copy.deepcopy(dict(event))
     for step in steps:
-        if _concerns(step, made) and _apply(step, made):
+        if _concerns(step, made) and _apply(step, made) | _forget_copy(step, made):
             _record(made, step.in_words)
     return made
 
@@ -86,6 +94,17 @@ def _apply(step: Step, event: dict[str, Any]) -> bool:
     del holder[step.place[-1]]
     if step.kind != "drop":
         _put(event, step.target, value)
+    return True
+
+
+def _forget_copy(step: Step, event: dict[str, Any]) -> bool:
+    """Take the trait out of the event's context too, where senders may have put it as well."""
+    if step.place[0] != "traits" or (step.kind not in ("drop", "hash") and step.place == step.target):
+        return False
+    holder = _holder(event, ("context", *step.place))
+    if holder is None or step.place[-1] not in holder:
+        return False
+    del holder[step.place[-1]]
     return True
 
 

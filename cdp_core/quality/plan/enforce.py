@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.engine import json_found
+from cdp_core.engine import json_edit, json_found
+from cdp_core.engine.json_rules import Where
 from cdp_core.quality.plan.batch import Found, find
 from cdp_core.quality.plan.checks import Finding
 from cdp_core.quality.plan.judge import Action, action_of
@@ -41,6 +42,7 @@ def enforce(staging: Staging, plans: Mapping[str, tuple[Plan, Controls]]) -> str
         patches = _patches(sets, found.findings, actions, plan.name)
         if patches.height:
             json_found.patch_events(staging, patches)
+            _forget_copies(staging, source, found.findings, actions)
     json_found.end_found(staging)
     return FAILURES if staging.has(FAILURES) else None
 
@@ -93,6 +95,13 @@ def _take_out(patch: dict[str, Any], path: tuple[str, ...]) -> None:
         if patch is None:
             return
     patch[path[-1]] = None
+
+
+def _forget_copies(staging: Staging, source: str, findings: Sequence[Finding], actions: Sequence[Action]) -> None:
+    """Traits that were omitted leave the event's context too, where senders may have put them as well."""
+    places = {f.path for f, action in zip(findings, actions, strict=True) if action == "omit" and f.path[0] == "traits"}
+    where = Where(source=source)
+    json_edit.edit_staged(staging, [json_edit.forget_copy(where, place, gone=True) for place in sorted(places)])
 
 
 def _json(value: Any) -> str:
