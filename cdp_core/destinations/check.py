@@ -53,8 +53,8 @@ def _check_events(sync: SyncSpec, model: EventsModel, sources: Iterable[str] | N
     for field, spec in sync.mapping.items():
         if spec.column is not None and spec.column not in EVENT_COLUMNS and spec.path is None:
             error = SpecError.unknown("column", spec.column, EVENT_COLUMNS, where=f"{where}.mapping.{field}")
-            error.hint = error.hint or f"inside JSON a value is named by its place: {', '.join(PATHS)}, a dot, its name"
-            raise error
+            hint = error.hint or f"inside JSON a value is named by its place: {', '.join(PATHS)}, a dot, its name"
+            raise SpecError(error.what, where=error.where, choices=error.choices, hint=hint)
 
 
 def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:

@@ -55,7 +55,7 @@ def test_an_events_sync_in_words(shop: Path) -> None:
         sync = destinations.one(ws, "partner_events")
         assert sync.model == "events:track · Order Completed (shop_orders)"
         assert (sync.mode, sync.key) == ("insert", "event_id")
-        assert sync.steps == ["Call Order Completed Purchase", "Hash traits.phone, only of identify"]
+        assert sync.steps == ["Rename event Order Completed to Purchase", "Hash traits.phone, only of identify"]
         assert sync.fields["total"] == "properties.total (as number)"
         assert destinations.one(ws, "all_profiles_parquet").steps == []
 
@@ -74,5 +74,5 @@ def test_the_page_says_what_is_sent_and_how_it_is_changed(shop: Path) -> None:
     assert not at.exception, [e.value for e in at.exception]
     said = " ".join(str(e.value) for kind in ("caption", "markdown") for e in at.get(kind)).replace("\\", "")
     assert "Events · track · Order Completed (shop_orders)" in said
-    assert "1. Call Order Completed Purchase" in said
+    assert "1. Rename event Order Completed to Purchase" in said
     assert next(m for m in at.metric if m.label == "Schedule").help == "Insert; key event_id"

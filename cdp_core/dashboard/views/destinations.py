@@ -90,7 +90,7 @@ def _origin(source: Any) -> str:
 def _said(step: Any) -> str:
     """A step in words, with the events it is limited to."""
     words = {
-        "rename_event": f"Call {step.event} {step.rename_event}",
+        "rename_event": f"Rename event {step.event} to {step.rename_event}",
         "rename": f"Rename {step.place_text} to {step.to}",
         "move": f"Move {step.place_text} to {step.to}",
         "drop": f"Take out {step.place_text}",
