@@ -155,6 +155,16 @@ def test_what_is_held_leaves_and_comes_back_as_it_was(ws: cdp.Workspace) -> None
     assert events(ws).drop("run_id").equals(before.drop("run_id"))
 
 
+def test_what_is_corrected_and_held_all_the_same_is_held_as_it_was_stored(ws: cdp.Workspace) -> None:
+    rules(ws, site="plan: {name: site, violations: block}\n    transform: [{drop: traits.email}]")
+    found = ws.stored.replay()
+    assert counts(found) == (6, 4, 1, 1)
+    content = json.loads(ws.quarantine()["payload"].item())
+    assert content["traits"] == {"email": "ann@example.org"}
+    assert "protocols" not in content["context"]
+    assert "m2" not in events(ws)["message_id"]
+
+
 def test_the_balance_stays_and_what_is_held_is_not_loaded_again(ws: cdp.Workspace) -> None:
     rules(ws, orders="plan: {name: orders, violations: block}")
     assert ws.stored.replay(source="orders").held == 1
