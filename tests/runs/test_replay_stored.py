@@ -165,6 +165,20 @@ def test_what_is_corrected_and_held_all_the_same_is_held_as_it_was_stored(ws: cd
     assert "m2" not in events(ws)["message_id"]
 
 
+def test_what_was_omitted_stays_told(ws: cdp.Workspace) -> None:
+    rules(ws, site="plan: {name: site, unplanned_properties: omit}")
+    assert ws.stored.replay(events=["Viewed"]).changed == 2
+    rules(ws, site="plan: {name: site}")
+    assert counts(ws.stored.replay(events=["Viewed"])) == (2, 2, 0, 0)
+    row = ws.sql("SELECT properties, context FROM events WHERE message_id = 'm1'").row(0)
+    assert row[0] == '{"price":1}'
+    assert json.loads(row[1])["protocols"]["omitted"] == ["properties.note"]
+    rules(ws)
+    assert ws.stored.replay(events=["Viewed"]).changed == 1
+    said = json.loads(ws.sql("SELECT context FROM events WHERE message_id = 'm1'").item())["protocols"]
+    assert (said["plan"], said["omitted"], said["violations"]) == ("site", ["properties.note"], [])
+
+
 def test_the_balance_stays_and_what_is_held_is_not_loaded_again(ws: cdp.Workspace) -> None:
     rules(ws, orders="plan: {name: orders, violations: block}")
     assert ws.stored.replay(source="orders").held == 1
