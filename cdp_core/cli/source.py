@@ -16,7 +16,7 @@ source_replay.add_to(app)
 
 @app.command("list")
 def list_sources(output: FrameOption = TableOutput.table, workspace: WorkspaceOption = None) -> None:
-    """Sources with rows, freshness and held rows."""
+    """Sources with rows, freshness, held rows, and received events that wait for a run."""
     with opened(workspace) as ws:
         print_frame(ws.sources(), output)
 

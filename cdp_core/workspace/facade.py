@@ -247,8 +247,8 @@ class Workspace:
         return Schedule(self)
 
     def sources(self) -> pl.DataFrame:
-        """Sources with rows, freshness and held rows."""
-        return listings.sources(self.engine, self.config)
+        """Sources with rows, freshness, held rows and received events that wait for a run."""
+        return listings.sources(self.engine, self.config, self.root)
 
     def traits(self) -> pl.DataFrame:
         """Traits with kind, type and how many profiles have a value."""

@@ -169,9 +169,14 @@ def syncs(engine: Engine, config: Config) -> pl.DataFrame:
     return frame.with_columns(pl.col("delivered", "failed", "pending").fill_null(0))
 
 
-def sources(engine: Engine, config: Config) -> pl.DataFrame:
-    """Columns: source, type, rows_read, events, duplicates, quarantined, newest_event (UTC), loaded_at (UTC)."""
+def sources(engine: Engine, config: Config, root: Path) -> pl.DataFrame:
+    """Columns: source, type, rows_read, events, duplicates, quarantined, waiting (received events that no run has
+    loaded yet), newest_event (UTC), loaded_at (UTC).
+    """
     import polars as pl
+
+    from cdp_core.inbox import reader
+    from cdp_core.runs.load import loaded_requests
 
     loads, events = engine.table("source_loads"), engine.table("events")
     counted = loads.group_by("source").agg(
@@ -187,9 +192,10 @@ def sources(engine: Engine, config: Config) -> pl.DataFrame:
     frame = frame.join(engine.polars(counted), on="source", how="left")
     frame = frame.join(engine.polars(newest), on="source", how="left")
     numbers = ("rows_read", "events", "duplicates", "quarantined")
-    return frame.with_columns(pl.col(numbers).fill_null(0)).select(
-        "source", "type", *numbers, "newest_event", "loaded_at"
-    )
+    late = reader.waiting(root, loaded_requests(engine))
+    waiting = pl.Series("waiting", [late.get(name, 0) for name in frame["source"]], dtype=pl.Int64)
+    frame = frame.with_columns(pl.col(numbers).fill_null(0), waiting)
+    return frame.select("source", "type", *numbers, "waiting", "newest_event", "loaded_at")
 
 
 def traits(engine: Engine, config: Config) -> pl.DataFrame:
