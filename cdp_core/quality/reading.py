@@ -136,18 +136,27 @@ class _Reader:
 
 def _places(text: str, count: int) -> Iterator[tuple[int, str]]:
     """Line and text of each expectation of a suite that parses as JSON."""
+    for start, end in spans(text, count):
+        yield text.count("\n", 0, start) + 1, text[start:end]
+
+
+def spans(text: str, count: int) -> list[tuple[int, int]]:
+    """Where each expectation of a suite that parses as JSON begins and ends."""
     decoder = json.JSONDecoder()
-    position = _list_start(text, decoder)
+    position = list_start(text)
+    found = []
     for _ in range(count):
         while text[position] in _BLANK:
             position += 1
-        _, end = decoder.raw_decode(text, position)
-        yield text.count("\n", 0, position) + 1, text[position:end]
-        position = end
+        start = position
+        _, position = decoder.raw_decode(text, start)
+        found.append((start, position))
+    return found
 
 
-def _list_start(text: str, decoder: json.JSONDecoder) -> int:
+def list_start(text: str) -> int:
     """Where the items of the outermost `expectations` begin."""
+    decoder = json.JSONDecoder()
     position, found = text.index("{") + 1, 0
     while True:
         while text[position] in _BLANK:

@@ -11,7 +11,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import parts, session
-from cdp_core.dashboard.pages import held, plans
+from cdp_core.dashboard.pages import held, plans, suite_form
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
@@ -65,6 +65,7 @@ def _suites(ws: cdp.Workspace) -> None:
         parts.empty(
             "No suite is defined yet", "Suites are JSON files of Great Expectations in the folder expectations."
         )
+        suite_form.draw(ws)
         return
     names = rules["suite"].unique(maintain_order=True).to_list()
     left, right = parts.main_and_aside()
@@ -91,6 +92,7 @@ def _suites(ws: cdp.Workspace) -> None:
         shown = rules.filter(pl.col("suite") == suite) if suite else rules
         shown = shown.filter(pl.col("outcome") == only) if only else shown
         _rules(ws, shown)
+    suite_form.draw(ws)
 
 
 def _suite_table(rules: pl.DataFrame) -> None:

@@ -37,7 +37,7 @@ def calls(plan: Mapping[str, Any]) -> list[Call]:
     ['Paid (version 1)', 'Paid (version 2)', 'Every page']
     """
     events = plan.get("events")
-    named = [(("events", name), name) for name in events] if isinstance(events, Mapping) else []
+    named: list[tuple[Path, str]] = [(("events", name), name) for name in events] if isinstance(events, Mapping) else []
     named += [((name,), f"Every {name}") for name in OTHER_CALLS if name in plan]
     return [call for path, label in named for call in _versions(plan, path, label)]
 

@@ -62,7 +62,9 @@ def unplanned(seen: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Suggesti
     >>> [suggestion.path for suggestion in unplanned(seen, plan)]
     [('events', 'Paid', 'properties', 'tip')]
     """
-    calls = [(("events", name), call) for name, call in seen.get("events", {}).items()]
+    calls: list[tuple[tuple[str, ...], Any]] = [
+        (("events", name), call) for name, call in seen.get("events", {}).items()
+    ]
     calls += [((name,), call) for name, call in seen.items() if name != "events"]
     found = []
     for path, call in calls:
