@@ -54,8 +54,7 @@ def edit_plan(text: str, name: str, wanted: Mapping[str, Any], renamed: Sequence
     >>> edit_plan("events:\\n  Paid:  # by card\\n", "shop", {"events": {"Paid": {"description": "Money"}}})
     'events:\\n  Paid:  # by card\\n    description: Money\\n'
     """
-    for path, new in renamed:
-        text = rename_at(text, path, new)
+    text = _renamed(text, name, renamed)
     before = plan_model(text, name)
     for path, value in _changes(before, wanted, ()):
         text = cut_at(text, path) if value is _GONE else set_at(text, path, as_written(path, value))
@@ -79,20 +78,47 @@ def draft_problems(text: str, name: str) -> list[DraftProblem]:
 _GONE = object()
 
 
+def _renamed(text: str, name: str, renamed: Sequence[tuple[KeyPath, str]]) -> str:
+    """Keys under their new names. A name may be that of another one which goes, or is renamed as well."""
+    before = plan_model(text, name)
+    if not any(_has(before, (*path[:-1], new)) for path, new in renamed):
+        for path, new in renamed:
+            text = rename_at(text, path, new)
+        return text
+    for number, (path, _) in enumerate(renamed):
+        text = rename_at(text, path, f"{_SPARE}{number}")
+    for number, (path, new) in enumerate(renamed):
+        if _has(plan_model(text, name), (*path[:-1], new)):
+            text = cut_at(text, (*path[:-1], new))
+        text = rename_at(text, (*path[:-1], f"{_SPARE}{number}"), new)
+    return text
+
+
+_SPARE = "to be renamed "
+
+
+def _has(plan: Any, path: KeyPath) -> bool:
+    for part in path:
+        if not isinstance(plan, Mapping) or part not in plan:
+            return False
+        plan = plan[part]
+    return True
+
+
 def _changes(before: Any, wanted: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    """What to set and what to take out, the outermost that suffices."""
+    """What to set and then what to take out, the outermost that suffices: nothing is emptied that is filled again."""
     if not (isinstance(before, Mapping) and isinstance(wanted, Mapping)):
         if _differ(before, wanted, path[-1] if path else ""):
             yield path, wanted
         return
-    for key in before:
-        if key not in wanted:
-            yield (*path, key), _GONE
     for key, value in wanted.items():
         if key not in before:
             yield (*path, key), value
         else:
             yield from _changes(before[key], value, (*path, key))
+    for key in before:
+        if key not in wanted:
+            yield (*path, key), _GONE
 
 
 def _differ(one: Any, other: Any, key: str) -> bool:

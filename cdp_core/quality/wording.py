@@ -135,19 +135,30 @@ def in_words(type: str, kwargs: Mapping[str, Any]) -> str:
 
     >>> in_words("expect_column_values_to_be_between", {"column": "cds", "min_value": 1, "max_value": 500})
     'cds is between 1 and 500'
+    >>> in_words("expect_column_values_to_be_between", {"column": "cds", "min_value": 0, "strict_min": True})
+    'cds is more than 0'
     >>> in_words("expect_column_values_to_not_be_null", {"column": "email", "mostly": 0.95})
     'email is given, in 95% of rows at least'
     """
     columns = [kwargs[name] for name in ("column", "column_A") if kwargs.get(name)]
     columns = columns or list(kwargs.get("column_list") or [])
-    words = [", ".join(map(str, columns)), label_of(type), _values(type, kwargs)]
+    label = label_of(type)
+    if label.endswith(" between") and "quantile" not in type:
+        label = f"{label.removesuffix(' between')} {_range(kwargs)}"
+    words = [", ".join(map(str, columns)), label, _values(kwargs)]
     return " ".join(word for word in words if word) + _limits(kwargs)
 
 
-def _values(type: str, kwargs: Mapping[str, Any]) -> str:
-    if "between" in type and type != "expect_column_quantile_values_to_be_between":
-        low, high = kwargs.get("min_value"), kwargs.get("max_value")
-        return f"{'anything' if low is None else low} and {'anything' if high is None else high}"
+def _range(kwargs: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    least = f"{'more than' if kwargs.get('strict_min') else 'at least'} {low}" if low is not None else ""
+    most = f"{'less than' if kwargs.get('strict_max') else 'at most'} {high}" if high is not None else ""
+    if least and most and not kwargs.get("strict_min") and not kwargs.get("strict_max"):
+        return f"between {low} and {high}"
+    return " and ".join(filter(None, (least, most))) or "anything"
+
+
+def _values(kwargs: Mapping[str, Any]) -> str:
     if kwargs.get("column_B"):
         return f"({kwargs['column_B']})"
     for name in ("value_set", "column_set", "regex_list", "like_pattern_list", "type_list"):

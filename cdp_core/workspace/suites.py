@@ -158,7 +158,7 @@ class Suites:
         from cdp_core.runs.suite_preview import preview_suite
 
         root = self._workspace.root
-        name = full_name(root, name) if text is None else name
+        name = name if text is not None and "/" in name else full_name(root, name)
         suite = draft_suite(root, name, self.text(name) if text is None else text)
         standing = None if text is None else self._standing(name)
         return preview_suite(

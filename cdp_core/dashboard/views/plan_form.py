@@ -162,7 +162,9 @@ def applied(base: Any, edits: Mapping[str, Any]) -> Applied:
     items = list(base.items()) if isinstance(base, Mapping) else []
     gone = set(edits.get("deleted_rows", ()))
     changes = {int(row): cells for row, cells in edits.get("edited_rows", {}).items()}
-    wanted = [_name(changes.get(row, {}).get("name", name)) for row, (name, _) in enumerate(items)]
+    wanted = [
+        _name(changes[row]["name"]) if "name" in changes.get(row, {}) else name for row, (name, _) in enumerate(items)
+    ]
     kept = [row for row in range(len(items)) if row not in gone]
     problems: list[str] = []
     names: list[str | None] = [None] * len(items)

@@ -170,7 +170,7 @@ def changes(before: Sequence[Any], after: Sequence[Any]) -> int:
 
 
 def results(found: Any) -> pl.DataFrame:
-    """The results of a preview, failing ones first: outcome, severity, description, words, failed, checked, observed."""
+    """Results of a preview, failing ones first: outcome, severity, description, words, failed, checked, observed."""
     import polars as pl
 
     frame = found.found
