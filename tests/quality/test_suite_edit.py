@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     (folder / "web.ndjson").write_text("\n".join(map(json.dumps, clicks)) + "\n")
     (folder / "cdp.yaml").write_text(
-        "name: t\ntoday: 1998-07-01\nsources:\n  web: {type: segment, path: 'web*.ndjson'}\n  people:\n    type: file\n"
+        "name: t\ntoday: 1998-07-01\nsources:\n  web: {type: segment, path: web.ndjson}\n  people:\n    type: file\n"
         "    path: people.csv\n    map:\n      type: identify\n      key: [id]\n      time: at\n"
         "      identifiers: {user_id: id}\n      traits: {age: age}\n"
     )
@@ -230,17 +231,20 @@ def test_a_derived_table_is_looked_at_whole_and_says_what_would_stop(ws: cdp.Wor
     assert "would have stopped: many" in found.words
 
 
-def test_rows_of_a_source_that_are_gone_are_said_to_be_gone(root: Path, ws: cdp.Workspace) -> None:
-    """What has been loaded from a folder that is empty now: its events stand for it."""
+def test_rows_of_a_source_that_are_gone_are_said_to_be_gone(root: Path, ws: cdp.Workspace, tmp_path: Path) -> None:
+    """What clients sent is not kept once it is loaded: its events stand for it."""
     text = ws.suites.put("sources/web", ws.suites.begin("sources/web"), CLICKS)
     assert ws.suites.preview("sources/web", text=text).basis == "the 300 rows of web"
-    (root / "web.ndjson").rename(root / "web.away")
-    try:
-        found = ws.suites.preview("sources/web", text=text)
-    finally:
-        (root / "web.away").rename(root / "web.ndjson")
-    assert found.basis == "the last 300 events of web, whose rows are not kept,"
-    assert found.held == 100
+    shutil.copytree(root, tmp_path / "live")
+    config = tmp_path / "live" / "cdp.yaml"
+    config.write_text(config.read_text().replace("{type: segment, path: web.ndjson}", "{type: collector}"))
+    with cdp.open(tmp_path / "live") as live:
+        found = live.suites.preview("sources/web", text=text)
+        assert found.basis == "the last 300 events of web, whose rows are not kept,"
+        assert found.held == 100
+        (tmp_path / "live" / "people.csv").unlink()
+        with pytest.raises(cdp.SourceError, match="people"):
+            live.suites.preview("sources/people", text=live.suites.begin("sources/people"))
 
 
 def test_columns_and_suites_that_may_be_begun(ws: cdp.Workspace) -> None:

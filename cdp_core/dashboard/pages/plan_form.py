@@ -68,12 +68,12 @@ def _choose(form: Form) -> view.Call | None:
     labels = {call.label: call for call in calls}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         key = f"plan_call_{form.plan}"
-        wanted = st.session_state.pop(f"{key}_next", None)
-        if wanted in labels:
-            st.session_state[key] = wanted
-        elif st.session_state.get(key) not in labels:
-            st.session_state.pop(key, None)
+        if key not in st.session_state or f"{key}_next" in st.session_state:
+            st.session_state[key] = st.session_state.pop(f"{key}_next", st.session_state.get(f"{key}_last"))
+        if st.session_state[key] not in labels:
+            st.session_state[key] = next(iter(labels), None)
         label = st.selectbox("Event", list(labels), key=key, width=300, placeholder="No event yet")
+        st.session_state[f"{key}_last"] = label
         _add_call(form)
         call = labels.get(label or "")
         if call is not None:

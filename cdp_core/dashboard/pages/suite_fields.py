@@ -168,8 +168,13 @@ def _one(argument: Any, before: Any, sort: str, key: str) -> Any:
         written = "" if before is None else before if kind == "sql" else json.dumps(before, ensure_ascii=False)
         example = "SELECT message_id FROM {batch} WHERE …" if kind == "sql" else None
         text = st.text_area(label, value=written, key=key, height=100, placeholder=example)
-        return (text or None) if kind == "sql" else view.from_json(text, before)
-    return st.text_input(label, value=before or "", key=key, width=280) or None
+        return _text(text, before) if kind == "sql" else view.from_json(text, before)
+    return _text(st.text_input(label, value=before or "", key=key, width=280), before)
+
+
+def _text(text: str, before: Any) -> str | None:
+    """An empty field is no value, unless an empty text is what was written."""
+    return text or ("" if before == "" else None)
 
 
 def _meaning(ws: cdp.Workspace, name: str, item: Item, rows: bool, key: str) -> Item:

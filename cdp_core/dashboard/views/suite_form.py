@@ -63,9 +63,11 @@ def with_argument(item: Mapping[str, Any], name: str, value: Any) -> dict[str, A
     {'column': 'a', 'mostly': 0.9}
     """
     kwargs = _mapping(item.get("kwargs"))
+    if repr(kwargs.get(name)) == repr(value):
+        return dict(item)
     if value is None:
-        kwargs.pop(name, None)
-    elif name not in kwargs or repr(kwargs[name]) != repr(value):
+        del kwargs[name]
+    else:
         kwargs[name] = value
     return {**item, "kwargs": kwargs}
 
@@ -73,9 +75,11 @@ def with_argument(item: Mapping[str, Any], name: str, value: Any) -> dict[str, A
 def with_meaning(item: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
     """The expectation with a severity, rule or description; an empty one is taken out."""
     meta = _mapping(item.get("meta"))
+    if value == str(meta.get(name) or "").strip():
+        return dict(item)
     if value:
         meta[name] = value
-    elif meta.get(name):
+    else:
         del meta[name]
     return {**item, "meta": meta}
 
