@@ -78,10 +78,14 @@ def preview_suite(
     from cdp_core.quality.trial import try_suite
     from cdp_core.quality.validator import Validator
 
-    with Validator() as validator, _scratch() as staging:
+    validator = Validator()
+    try:
         validator.start()
-        table, basis = _stage(engine, config, staging, suite, root=root, now=now, last=last)
-        trial = try_suite(staging, table, suite, standing, validator)
+        with _scratch() as staging:
+            table, basis = _stage(engine, config, staging, suite, root=root, now=now, last=last)
+            trial = try_suite(staging, table, suite, standing, validator)
+    finally:
+        validator.close()
     holds = suite.kind == "source" or suite.target == "events"
     return SuitePreview(
         suite=name,
