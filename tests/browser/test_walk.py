@@ -342,7 +342,7 @@ def _edit_a_plan(page: Page, shop: Path) -> None:
     idle(page)
     _type_into(page, "plan_table", 2, 4, "15")
     _type_into(page, "plan_table", 1, 0, "style")
-    _type_into(page, "plan_table", 3, 0, "shelf")
+    _add_row(page, "plan_table", 3, "shelf")
     line = next(line for line in before.splitlines() if "minimum: 0, description: US dollars" in line)
     after = before.replace(
         "      genre: {type: string, required: true, enum", "      style: {type: string, required: true, enum"
@@ -372,11 +372,22 @@ def _type_into(page: Page, key: str, row: int, column: int, text: str) -> None:
     for _ in range(column):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(300)
-    page.keyboard.press("Control+A")
-    page.keyboard.type(text)
-    page.keyboard.press("Enter")
+    _overwrite(page, text)
+
+
+def _overwrite(page: Page, text: str) -> None:
+    """The cell that is open."""
+    cell = page.locator("#portal").locator("textarea, input").first
+    cell.fill(text)
+    cell.press("Enter")
     idle(page)
+
+
+def _add_row(page: Page, key: str, rows: int, text: str) -> None:
+    """The last line of an editable table, which has so many rows, begins another one."""
+    table = page.locator(f"[class*=st-key-{key}]").get_by_test_id("stDataFrame")
+    table.dblclick(position={"x": 90, "y": 51 + 34 * rows})
+    _overwrite(page, text)
 
 
 def _edit_a_suite(page: Page, shop: Path) -> None:

@@ -88,6 +88,17 @@ def test_random_edits_give_the_edited_suite_and_leave_other_expectations(
         assert piece_of(original, number) in text
 
 
+@pytest.mark.parametrize("style", ["house", "indented", "one line"])
+def test_an_expectation_is_written_in_the_style_of_its_file(style: str) -> None:
+    items = [item(number) for number in range(3)]
+    text = STYLES[style](items)
+    changed = [items[0], item(7), items[2]]
+    assert put_expectation(text, "s.json", 1, item(7)) == STYLES[style](changed)
+    assert add_expectation(text, "s.json", item(8)) == STYLES[style]([*items, item(8)])
+    for at in range(3):
+        assert cut_expectation(text, "s.json", at) == STYLES[style](items[:at] + items[at + 1 :])
+
+
 def piece_of(text: str, number: int) -> str:
     from cdp_core.quality.reading import spans
 
