@@ -191,3 +191,26 @@ def test_edits_over_a_file_that_changed_are_kept_and_not_saved(shop: Path) -> No
     at.button(key="suite_save").click().run()
     assert "has changed" in at.error[0].value
     assert (shop / FILE).read_text() == theirs
+
+
+def test_a_suite_that_stops_everything_is_corrected_where_the_page_says_so(shop: Path) -> None:
+    before = (shop / FILE).read_text()
+    (shop / FILE).write_text(before.replace('"severity": "stop"', '"severity": "halt"'))
+    at = form(shop, suite_as="JSON")
+    assert "unknown severity 'halt'" in at.error[0].value
+    at.text_area(key="suite_text_sources/shop_orders").set_value(before).run()
+    at.button(key="suite_try").click().run()
+    at.button(key="suite_save").click().run()
+    assert not at.exception
+    assert not at.error
+    assert (shop / FILE).read_text() == before
+
+
+def test_a_rule_that_was_saved_is_in_the_list_at_once(shop: Path) -> None:
+    at = opened(form(shop), 4)
+    field(at, "text_input", "Description").set_value("New words for it").run()
+    at.button(key="suite_try").click().run()
+    at.button(key="suite_save").click().run()
+    assert not at.exception
+    listed = [frame.value for frame in at.dataframe if "share" in frame.value and "description" in frame.value]
+    assert "New words for it" in listed[0]["description"].tolist()

@@ -23,7 +23,13 @@ _OUTCOMES = ("passed", "failed", "not checked")
 
 
 def page(ws: cdp.Workspace) -> None:
-    found = cached(view.summary, ws)
+    try:
+        found = cached(view.summary, ws)
+    except cdp.CDPError as error:
+        # A suite that cannot be read stops the runs: here is where it is corrected.
+        st.error(f.escape(str(error)), icon=":material/error:")
+        suite_form.draw(ws)
+        return
     with st.grid(4, min_column_width=160, gap="small"):
         st.metric("Passed", f.number(found.passed), help="Expectations, when they were last checked", border=True)
         st.metric("Failed", f.number(found.failed), help="Expectations, when they were last checked", border=True)

@@ -218,6 +218,7 @@ def _write(act: Callable[[], object]) -> None:
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")
         return
+    st.cache_data.clear()  # what is shown of suites is kept by the lake's snapshot, which has not changed
     st.rerun()
 
 
