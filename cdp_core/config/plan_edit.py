@@ -80,6 +80,8 @@ _GONE = object()
 
 def _renamed(text: str, name: str, renamed: Sequence[tuple[KeyPath, str]]) -> str:
     """Keys under their new names. A name may be that of another one which goes, or is renamed as well."""
+    if not renamed:
+        return text
     before = plan_model(text, name)
     if not any(_has(before, (*path[:-1], new)) for path, new in renamed):
         for path, new in renamed:

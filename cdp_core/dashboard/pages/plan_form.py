@@ -57,8 +57,8 @@ def edit(ws: cdp.Workspace, plan: str, source: str, draft: Draft) -> None:
         _common(form)
     else:
         _call(form, call)
-    _suggested(form, source, call)
     _wrong(form)
+    _suggested(form, source, call)
 
 
 def _choose(form: Form) -> view.Call | None:
@@ -235,14 +235,14 @@ def _columns() -> dict[str, Any]:
         "type": column.MultiselectColumn("Type", options=list(view.TYPES), width=110, help="Several: any of them"),
         "required": column.CheckboxColumn("Required", width=85),
         "enum": column.MultiselectColumn("Choices", options=[], accept_new_options=True, width=170, color="gray"),
-        "minimum": column.NumberColumn("Least", width=65, help="Of a number"),
-        "maximum": column.NumberColumn("Most", width=65, help="Of a number"),
+        "minimum": column.NumberColumn("Minimum", width=85, help="Of a number"),
+        "maximum": column.NumberColumn("Maximum", width=85, help="Of a number"),
         "pattern": column.TextColumn(
             "Pattern", width=130, help="A regular expression; it may match anywhere in a text"
         ),
         "format": column.SelectboxColumn("Format", options=list(view.FORMATS), width=85),
-        "min_length": column.NumberColumn("Shortest", width=80, min_value=0, step=1, help="Characters of a text"),
-        "max_length": column.NumberColumn("Longest", width=80, min_value=0, step=1, help="Characters of a text"),
+        "min_length": column.NumberColumn("Min length", width=95, min_value=0, step=1, help="Characters of a text"),
+        "max_length": column.NumberColumn("Max length", width=95, min_value=0, step=1, help="Characters of a text"),
         "description": column.TextColumn("Description", width=240),
     }
 
