@@ -96,6 +96,9 @@ class _Reader:
         for name in COLUMN_ARGUMENTS:
             if name in kwargs and not isinstance(kwargs[name], str):
                 raise self._error(f"{name!r} is the name of a column", name)
+        low, high = kwargs.get("min_value"), kwargs.get("max_value")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            raise self._error("'min_value' is above 'max_value', so nothing can be right", "min_value")
         columns = kwargs.get("column_list", [])
         if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
             raise self._error("'column_list' is a list of column names", "column_list")

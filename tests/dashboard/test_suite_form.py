@@ -214,3 +214,14 @@ def test_a_rule_that_was_saved_is_in_the_list_at_once(shop: Path) -> None:
     assert not at.exception
     listed = [frame.value for frame in at.dataframe if "share" in frame.value and "description" in frame.value]
     assert "New words for it" in listed[0]["description"].tolist()
+
+
+def test_a_rule_that_cannot_be_run_is_said_to_be_so(shop: Path) -> None:
+    with cdp.open(shop) as ws:
+        rule = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "nowhere"},
+                "meta": {"severity": "quarantine", "description": "Odd"}}  # fmt: skip
+        text = ws.suites.put("sources/shop_orders", ws.suites.text("shop_orders"), rule)
+    at = form(shop, suite_as="JSON")
+    at.text_area(key="suite_text_sources/shop_orders").set_value(text).run()
+    at.button(key="suite_try").click().run()
+    assert "cannot be run. Odd: column 'nowhere' is not in the batch" in words(at).replace("\\", "")

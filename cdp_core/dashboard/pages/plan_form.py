@@ -223,6 +223,8 @@ def _table(form: Form, path: view.Path) -> None:
         rows, key=key, on_change=typed, num_rows="dynamic", hide_index=True, column_config=_columns(), height="content",
         placeholder="", alt="Properties with their rules",
     )  # fmt: skip
+    for what in view.never_right(view.at(form.model, path)):
+        st.info(f.escape(what), icon=":material/info:")
     st.caption(
         "Type into a cell to change it; the last row adds a property; tick rows and press Delete to remove them."
     )

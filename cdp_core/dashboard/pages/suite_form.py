@@ -225,6 +225,8 @@ def _write(act: Callable[[], object]) -> None:
 def _found(name: str, seen: Tried) -> None:
     found = seen.found
     st.markdown(view.sentence(found, seen.changes))
+    for what in view.cannot_run(found):
+        st.warning(f"This rule cannot be run. {f.escape(what)}", icon=":material/error:")
     if name.startswith("sources/"):
         st.caption("Raw rows are not kept once they are loaded, so the source has been read again for this.")
     column = st.column_config

@@ -39,7 +39,12 @@ def calls(plan: Mapping[str, Any]) -> list[Call]:
     events = plan.get("events")
     named: list[tuple[Path, str]] = [(("events", name), name) for name in events] if isinstance(events, Mapping) else []
     named += [((name,), f"Every {name}") for name in OTHER_CALLS if name in plan]
-    return [call for path, label in named for call in _versions(plan, path, label)]
+    found: dict[str, Call] = {}
+    for call in (call for path, label in named for call in _versions(plan, path, label)):
+        # An event may be called like one of the others is here.
+        label = call.label if call.label not in found else f"{call.label} ({call.path[0]})"
+        found[label] = Call(call.path, label)
+    return list(found.values())
 
 
 def _versions(plan: Mapping[str, Any], path: Path, label: str) -> Iterator[Call]:
@@ -253,6 +258,36 @@ def _choice(text: str, types: Sequence[str]) -> Any:
             return int(number)
         return number if number == number and abs(number) != float("inf") else text
     return text
+
+
+_KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "date-time": (str,), "integer": (int,), "boolean": (bool,),
+          "number": (int, float), "null": (type(None),), "array": (), "object": ()}  # fmt: skip
+
+
+def never_right(rules: Any) -> list[str]:
+    """Choices that the types of their property rule out; the plan is valid all the same.
+
+    >>> never_right({"kind": {"type": "integer", "enum": [1, "two"]}})
+    ["kind: the choice 'two' is no integer, so it can never be right"]
+    """
+    found = []
+    for name, rule in rules.items() if isinstance(rules, Mapping) else ():
+        types = [each for each in _types(rule) if each in _KINDS]
+        if (
+            not types
+            or "any" in _types(rule)
+            or not isinstance(rule, Mapping)
+            or not isinstance(rule.get("enum"), list)
+        ):
+            continue
+        wrong = [shown(value) for value in rule["enum"] if not any(_is(value, each) for each in types)]
+        words = " or ".join(types)
+        found += [f"{name}: the choice {text!r} is no {words}, so it can never be right" for text in wrong]
+    return found
+
+
+def _is(value: Any, kind: str) -> bool:
+    return isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def labels_text(labels: Any) -> str | None:

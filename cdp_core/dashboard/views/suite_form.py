@@ -167,6 +167,13 @@ def sentence(found: Any, changes: int) -> str:
     return f"With {rules}, **{found.held:,}** of {found.basis} would have been held{now}."
 
 
+def cannot_run(found: Any) -> list[str]:
+    """Rules that say nothing about the rows, because their column is not there or the engine refuses them."""
+    failed = found.found.filter(~found.found["success"])
+    wrong = failed.filter(failed["observed"].str.contains("^(could not be computed|column .* is not in the batch)"))
+    return [f"{row['description']}: {row['observed']}" for row in wrong.iter_rows(named=True)]
+
+
 def changes(before: Sequence[Any], after: Sequence[Any]) -> int:
     """How many expectations are new, other or gone."""
     was, now = [[json.dumps(item, sort_keys=True, default=str) for item in items] for items in (before, after)]
