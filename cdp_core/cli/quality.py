@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cdp_core.cli import plan
+from cdp_core.cli import plan, suite
 from cdp_core.cli.options import (
     DryRunOption,
     FrameOption,
@@ -23,6 +23,7 @@ from cdp_core.cli.output import print_frame, print_object, say
 
 app = typer.Typer(help="What good data is, and what was held back.", no_args_is_help=True)
 app.add_typer(plan.app, name="plan")
+app.add_typer(suite.app, name="suite")
 
 
 @app.command("list")

@@ -5,6 +5,7 @@ The nodes of the parser are walked directly, because only they know where a key 
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Mapping
@@ -65,11 +66,10 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> Document:
 
 def compose(text: str, document: Document) -> Any:
     """The root node of the text, or None when it is empty or not YAML (then `document.problems` says why)."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        return _nodes(text)
     except MarkedYAMLError as error:
         document.problems.append(_syntax_problem(error, document.file))
     except YAMLError as error:
@@ -82,6 +82,15 @@ def compose(text: str, document: Document) -> Any:
     except RecursionError:
         document.problems.append(Problem(Place(document.file), "values are nested too deeply"))
     return None
+
+
+@functools.lru_cache(maxsize=8)
+def _nodes(text: str) -> Any:
+    """The nodes of a text. An edit looks at the same text several times, and composing is what takes long; nobody
+    changes nodes."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).compose(io.StringIO(text))
 
 
 def _code(character: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from cdp_core.quality.plan.spec import CallPlan, Plan
 
 _CALL = ("description", "labels", "version", "properties", "traits", "schema", "versions")
+_CALLS = ("identify", "group", "page", "screen")
 _TOP = ("description", "labels", "events", "identify", "group", "page", "screen", "common")
 
 
@@ -36,6 +37,26 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         made["events"] = {name: _call(call or {}) for name, call in plan["events"].items()}
     yaml.dump(_block(made), out)
     return out.getvalue()
+
+
+def as_written(path: tuple[str, ...], value: Any) -> Any:
+    """What stands at a path of a plan, styled as `plan_text` writes it."""
+    if not isinstance(value, Mapping):
+        return _block(value)
+    if any(part in ("properties", "traits") for part in path[:-1]):
+        return _block(_Line(_rule(value)))
+    if path[-1] in ("properties", "traits"):
+        return _block({name: _line(rule) for name, rule in value.items()})
+    if path == ("events",):
+        return _block({name: _line(call) if not call else _call(call) for name, call in value.items()})
+    if path[-1] == "versions":
+        return _block({int(number): _call(call) for number, call in value.items()})
+    is_call = path[0] == "events" or path[0] in _CALLS
+    return _block(_call(value) if is_call and path[-1] not in ("schema", "labels") else value)
+
+
+def _line(rule: Any) -> Any:
+    return _Line(_rule(rule)) if isinstance(rule, Mapping) else rule
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def parse_plan(content: bytes, file: str, name: str) -> tuple[Plan | None, list[
     text = decode(content, file)
     if isinstance(text, Problem):
         return None, [text]
-    document = _verbatim(parse(text, file, _Anything()))
+    document = verbatim(parse(text, file, ANYTHING))
     problems = [p for p in document.problems if not re.match(r"key \d+ is not text", p.what)]
     if not problems and not isinstance(document.data, dict):
         problems = [Problem(Place(file, 1), "the file must hold keys and values", hint="such as 'events:'")]
@@ -95,7 +95,10 @@ class _Anything(Mapping[str, str]):
         return True
 
 
-def _verbatim(document: Document) -> Document:
+ANYTHING = _Anything()
+
+
+def verbatim(document: Document) -> Document:
     if document.data is None:
         return document
     for path, text in document.raw.items():
@@ -211,6 +214,15 @@ def replace_plan(root: Path, name: str, text: str, *, expected: str | None = Non
     return before
 
 
+def like_before(path: Path, text: str) -> bytes:
+    """A text with the line ends and the byte order mark that its file has, so that only what was changed differs."""
+    before = path.read_bytes() if path.exists() else b""
+    plain = text.replace("\r\n", "\n")
+    if before.split(b"\n", 1)[0].endswith(b"\r"):
+        plain = plain.replace("\n", "\r\n")
+    return (b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b"") + plain.encode()
+
+
 def save_plan(root: Path, name: str, text: str, *, replace: bool = False) -> Path:
     """Write a plan's file, whole or not at all. Raises UsageError when there is one already (without `replace`) and
     SpecError when `load_plan` would refuse it.
@@ -224,7 +236,7 @@ def save_plan(root: Path, name: str, text: str, *, replace: bool = False) -> Pat
     fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(like_before(path, text))
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)

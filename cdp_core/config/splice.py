@@ -19,7 +19,7 @@ Change = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
-class _Span:
+class Span:
     """Lines [start, end) that stand `indent` columns deep."""
 
     start: int
@@ -32,31 +32,31 @@ def put(text: str, block: str, name: str, value: Any, resolved: Any) -> str:
 
     `resolved` is the present definition with variables replaced: parts of `value` that equal it keep their text.
     """
-    lines, root = _lines(text)
-    blocks = _entries(root)
+    lines, root = lines_of(text)
+    blocks = entries_of(root)
     if block not in blocks:
-        return _append(lines, {block: {name: value}})
+        return append_block(lines, {block: {name: value}})
     holder = blocks[block][1]
-    if not _is_block(holder):
-        span = _span(lines, root, block, len(lines))
-        return _rewrite(lines, span, lambda data: _assign(data, (block, name), value, resolved))
-    end = _span(lines, root, block, len(lines)).end
-    if name in _entries(holder):
-        span = _span(lines, holder, name, end)
-        return _rewrite(lines, span, lambda data: _assign(data, (name,), value, resolved))
+    if not is_block(holder):
+        span = span_of(lines, root, block, len(lines))
+        return rewrite(lines, span, lambda data: _assign(data, (block, name), value, resolved))
+    end = span_of(lines, root, block, len(lines)).end
+    if name in entries_of(holder):
+        span = span_of(lines, holder, name, end)
+        return rewrite(lines, span, lambda data: _assign(data, (name,), value, resolved))
     indent = holder.value[0][0].start_mark.column
-    return _insert(lines, end, indent, {name: value})
+    return insert(lines, end, indent, {name: value})
 
 
 def cut(text: str, block: str, name: str) -> str:
     """`text` without the definition; comments around it stay."""
-    lines, root = _lines(text)
-    holder = _entries(root)[block][1]
-    end = _span(lines, root, block, len(lines)).end
-    if not _is_block(holder):
-        span = _span(lines, root, block, len(lines))
-        return _rewrite(lines, span, lambda data: data[block].pop(name))
-    span = _span(lines, holder, name, end)
+    lines, root = lines_of(text)
+    holder = entries_of(root)[block][1]
+    end = span_of(lines, root, block, len(lines)).end
+    if not is_block(holder):
+        span = span_of(lines, root, block, len(lines))
+        return rewrite(lines, span, lambda data: data[block].pop(name))
+    span = span_of(lines, holder, name, end)
     return "".join(lines[: span.start] + lines[span.end :])
 
 
@@ -66,10 +66,10 @@ def block_text(text: str, block: str) -> str | None:
     >>> block_text("name: x\\n# who\\nidentity:  # rules\\n  shared: 3\\n\\nsources: {}\\n", "identity")
     'identity:  # rules\\n  shared: 3\\n'
     """
-    lines, root = _lines(text)
-    if block not in _entries(root):
+    lines, root = lines_of(text)
+    if block not in entries_of(root):
         return None
-    span = _span(lines, root, block, len(lines))
+    span = span_of(lines, root, block, len(lines))
     return "".join(lines[span.start : span.end]).replace("\r\n", "\n").rstrip("\n") + "\n"
 
 
@@ -77,17 +77,17 @@ def put_block(text: str, block: str, value: Any, resolved: Any) -> str:
     """`text` with a top-level block set to `value`: lines as `block_text` gives them, which are taken as they are, or
     data, of which whatever equals the present block keeps its text; see `put`. Without a value the block goes.
     """
-    lines, root = _lines(text)
-    present = block in _entries(root)
-    span = _span(lines, root, block, len(lines)) if present else None
+    lines, root = lines_of(text)
+    present = block in entries_of(root)
+    span = span_of(lines, root, block, len(lines)) if present else None
     if isinstance(value, str) or value is None:
         return _put_text(lines, span, value)
     if span is None:
-        return _append(lines, {block: value})
-    return _rewrite(lines, span, lambda data: _assign(data, (block,), value, resolved))
+        return append_block(lines, {block: value})
+    return rewrite(lines, span, lambda data: _assign(data, (block,), value, resolved))
 
 
-def _put_text(lines: list[str], span: _Span | None, text: str | None) -> str:
+def _put_text(lines: list[str], span: Span | None, text: str | None) -> str:
     ending = "\r\n" if any(line.endswith("\r\n") for line in lines[:1]) else "\n"
     new = (text.replace("\r\n", "\n").rstrip("\n") + "\n").replace("\n", ending) if text else ""
     if span is None:
@@ -99,7 +99,7 @@ def _put_text(lines: list[str], span: _Span | None, text: str | None) -> str:
     return head.rstrip("\r\n") + ending if not new and not rest else head + new + rest
 
 
-def _lines(text: str) -> tuple[list[str], Any]:
+def lines_of(text: str) -> tuple[list[str], Any]:
     root = compose(text, Document(""))
     if root is None or root.id != "mapping":
         raise SpecError("the file holds no definitions to edit")
@@ -108,15 +108,15 @@ def _lines(text: str) -> tuple[list[str], Any]:
     return text.splitlines(keepends=True), root
 
 
-def _entries(node: Any) -> dict[str, tuple[Any, Any]]:
+def entries_of(node: Any) -> dict[str, tuple[Any, Any]]:
     return {key.value: (key, value) for key, value in node.value} if node.id == "mapping" else {}
 
 
-def _is_block(node: Any) -> bool:
+def is_block(node: Any) -> bool:
     return node.id == "mapping" and not node.flow_style and bool(node.value)
 
 
-def _span(lines: list[str], holder: Any, name: str, end: int) -> _Span:
+def span_of(lines: list[str], holder: Any, name: str, end: int) -> Span:
     """Where an entry of a block mapping stands: up to the next entry, without the blank lines and comments that
     belong to that one."""
     keys = [key for key, _ in holder.value]
@@ -125,7 +125,7 @@ def _span(lines: list[str], holder: Any, name: str, end: int) -> _Span:
     stop = keys[at + 1].start_mark.line if at + 1 < len(keys) else end
     while stop > start + 1 and _is_outside(lines[stop - 1], indent):
         stop -= 1
-    return _Span(start, stop, indent)
+    return Span(start, stop, indent)
 
 
 def _is_outside(line: str, indent: int) -> bool:
@@ -133,7 +133,7 @@ def _is_outside(line: str, indent: int) -> bool:
     return not bare or bare == "..." or (bare[0] == "#" and len(line) - len(line.lstrip()) <= indent)
 
 
-def _rewrite(lines: list[str], span: _Span, change: Change) -> str:
+def rewrite(lines: list[str], span: Span, change: Change) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -149,13 +149,13 @@ def _rewrite(lines: list[str], span: _Span, change: Change) -> str:
     return _put_lines(lines, span, data, _sequence_offset(snippet))
 
 
-def _insert(lines: list[str], at: int, indent: int, data: Any) -> str:
-    return _put_lines(lines, _Span(at, at, indent), data, 2)
+def insert(lines: list[str], at: int, indent: int, data: Any) -> str:
+    return _put_lines(lines, Span(at, at, indent), data, 2)
 
 
-def _append(lines: list[str], data: Any) -> str:
+def append_block(lines: list[str], data: Any) -> str:
     at = _end(lines)
-    return _put_lines(lines, _Span(at, at, 0), data, 2, before="\n")
+    return _put_lines(lines, Span(at, at, 0), data, 2, before="\n")
 
 
 def _end(lines: list[str]) -> int:
@@ -166,7 +166,7 @@ def _end(lines: list[str]) -> int:
     return at
 
 
-def _put_lines(lines: list[str], span: _Span, data: Any, offset: int, before: str = "") -> str:
+def _put_lines(lines: list[str], span: Span, data: Any, offset: int, before: str = "") -> str:
     ending = "\r\n" if any(line.endswith("\r\n") for line in lines[:1]) else "\n"
     head = lines[: span.start]
     if head and not head[-1].endswith("\n"):
@@ -202,10 +202,10 @@ def _assign(data: Any, path: tuple[str, ...], value: Any, resolved: Any) -> None
         if data[key] is None:
             data[key] = {}
         data = data[key]
-    data[path[-1]] = _merged(data.get(path[-1]), value, resolved)
+    data[path[-1]] = merged_with(data.get(path[-1]), value, resolved)
 
 
-def _merged(old: Any, new: Any, resolved: Any) -> Any:
+def merged_with(old: Any, new: Any, resolved: Any) -> Any:
     if old is not None and _text(new) in (_text(old), _text(resolved)):
         return old
     if isinstance(old, dict) and isinstance(new, Mapping):
@@ -213,7 +213,7 @@ def _merged(old: Any, new: Any, resolved: Any) -> Any:
     if isinstance(old, list) and isinstance(new, list):
         known = resolved if isinstance(resolved, list) else []
         for index, item in enumerate(new[: len(old)]):
-            old[index] = _merged(old[index], item, known[index] if index < len(known) else None)
+            old[index] = merged_with(old[index], item, known[index] if index < len(known) else None)
         del old[len(new) :]
         old.extend(new[len(old) :])
         return old
@@ -228,7 +228,7 @@ def _merged_mapping(old: Any, new: Mapping[str, Any], resolved: Mapping[str, Any
     for key in [key for key in old if key not in new]:
         del old[key]
     for key, value in new.items():
-        old[key] = _merged(old.get(key), value, resolved.get(key))
+        old[key] = merged_with(old.get(key), value, resolved.get(key))
     if list(old) != list(new):
         for key in new:
             old.move_to_end(key)

@@ -102,7 +102,7 @@ def _write_failures(
     for result in results:
         if result.failing_keys_query is None:
             continue
-        keys = _run(staging, result)
+        keys = run_keys(staging, result)
         if not 0 < keys.height <= result.failed:
             what = f"rule {result.rule!r} failed on {result.failed:,} rows, but {keys.height:,} were found to hold"
             raise ContractError(what, where=result.where, hint="nothing was published; please report this")
@@ -112,7 +112,8 @@ def _write_failures(
         staging.append("failures", keys.with_columns(**said).select(pl.col(FAILURES).cast(pl.String)))
 
 
-def _run(staging: Staging, result: ExpectationResult, limit: str = "") -> pl.DataFrame:
+def run_keys(staging: Staging, result: ExpectationResult, limit: str = "") -> pl.DataFrame:
+    """Keys of the rows that fail, from a result that can name them. Raises SpecError when its query does not."""
     try:
         return staging.raw(f"{result.failing_keys_query}{limit}")
     except Exception:  # noqa: BLE001 - the engine's error may quote values; the query is the user's own
@@ -178,7 +179,7 @@ def _grouped(staging: Staging, rows: ir.Table, by: list[str], now: datetime) -> 
 def _first_keys(staging: Staging, result: ExpectationResult) -> list[str]:
     if result.failing_keys_query is None:
         return []
-    keys = _run(staging, result, f" ORDER BY 1 LIMIT {SAMPLE}")
+    keys = run_keys(staging, result, f" ORDER BY 1 LIMIT {SAMPLE}")
     return [str(key) for key in keys[keys.columns[-1]]]
 
 

@@ -96,6 +96,9 @@ class _Reader:
         for name in COLUMN_ARGUMENTS:
             if name in kwargs and not isinstance(kwargs[name], str):
                 raise self._error(f"{name!r} is the name of a column", name)
+        low, high = kwargs.get("min_value"), kwargs.get("max_value")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            raise self._error("'min_value' is above 'max_value', so nothing can be right", "min_value")
         columns = kwargs.get("column_list", [])
         if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
             raise self._error("'column_list' is a list of column names", "column_list")
@@ -136,18 +139,27 @@ class _Reader:
 
 def _places(text: str, count: int) -> Iterator[tuple[int, str]]:
     """Line and text of each expectation of a suite that parses as JSON."""
+    for start, end in spans(text, count):
+        yield text.count("\n", 0, start) + 1, text[start:end]
+
+
+def spans(text: str, count: int) -> list[tuple[int, int]]:
+    """Where each expectation of a suite that parses as JSON begins and ends."""
     decoder = json.JSONDecoder()
-    position = _list_start(text, decoder)
+    position = list_start(text)
+    found = []
     for _ in range(count):
         while text[position] in _BLANK:
             position += 1
-        _, end = decoder.raw_decode(text, position)
-        yield text.count("\n", 0, position) + 1, text[position:end]
-        position = end
+        start = position
+        _, position = decoder.raw_decode(text, start)
+        found.append((start, position))
+    return found
 
 
-def _list_start(text: str, decoder: json.JSONDecoder) -> int:
+def list_start(text: str) -> int:
     """Where the items of the outermost `expectations` begin."""
+    decoder = json.JSONDecoder()
     position, found = text.index("{") + 1, 0
     while True:
         while text[position] in _BLANK:

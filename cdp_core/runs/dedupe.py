@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 KEY = ["source", "message_id"]
 
 
-def drop_known(engine: Engine, staging: Staging, sources: Sequence[str], *, held: bool = True) -> pl.DataFrame:
+def drop_known(
+    engine: Engine, staging: Staging, sources: Sequence[str], *, held: bool = True, known: bool = True
+) -> pl.DataFrame:
     """Leave only rows in staged `events`, `rejects` and `rows_<source>` that the lake has never seen; with `held` off,
-    that are no events yet.
+    that are no events yet; with `known` off, that are there once, whatever the lake has.
 
     Of several rows with one id in the batch the first received stays. Gives the duplicates per source, with the columns
     source and duplicates. The rule is the Segment spec's (by message id alone), over the whole history.
@@ -24,7 +26,7 @@ def drop_known(engine: Engine, staging: Staging, sources: Sequence[str], *, held
     import polars as pl
 
     before = _counts(staging, sources)
-    _copy_known(engine, staging, sources, held=held)
+    _copy_known(engine, staging, sources if known else [], held=held)
     if staging.has("events"):
         _first_of_each(staging)
     if staging.has("rejects"):

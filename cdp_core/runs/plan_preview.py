@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ _COLUMNS = ("source", "message_id", "type", "event", "user_id", "anonymous_id", 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanPreview:
-    """`events` were looked at; `held` of them would be blocked under `controls`.
+    """`events` were looked at; `held` of them would be blocked under `controls`, `held_now` with the plan as it stands
+    (None: that is the plan, or it cannot be read).
 
     `found` has one row per event and rule: event, type, rule, field, description, action, count, sample (message ids).
     """
@@ -33,6 +34,7 @@ class PlanPreview:
     events: int
     held: int
     found: pl.DataFrame
+    held_now: int | None = None
 
     @property
     def words(self) -> str:
@@ -42,11 +44,19 @@ class PlanPreview:
     def to_dict(self) -> dict[str, Any]:
         """What `cdp quality plan preview --output json` prints."""
         said = {"plan": self.plan, "source": self.source, "controls": self.controls.model_dump()}
-        return {**said, "events": self.events, "held": self.held, "found": self.found.to_dicts()}
+        return {
+            **said,
+            "events": self.events,
+            "held": self.held,
+            "held_now": self.held_now,
+            "found": self.found.to_dicts(),
+        }
 
 
-def preview_plan(engine: Engine, source: str, plan: Plan, controls: Controls, *, last: int) -> PlanPreview:
-    """Check the `last` events of a source, newest first by the time they were received."""
+def preview_plan(
+    engine: Engine, source: str, plan: Plan, controls: Controls, *, last: int, standing: Plan | None = None
+) -> PlanPreview:
+    """Check the `last` events of a source, newest first by the time they were received; `standing` is counted too."""
     import polars as pl
 
     from cdp_core.engine import json_found
@@ -54,10 +64,10 @@ def preview_plan(engine: Engine, source: str, plan: Plan, controls: Controls, *,
     from cdp_core.quality.plan.judge import action_of
 
     with newest_events(engine, source, last) as staging:
+        held_now = None if standing is None else _held(staging, source, standing, controls)
         found = find(staging, source, plan)
         actions = [action_of(finding, controls) for finding in found.findings]
-        blocked = [number for number, action in enumerate(actions) if action == "block"]
-        held = json_found.count_rows(staging, blocked)
+        held = json_found.count_rows(staging, _blocked(actions))
         counted = json_found.counted(staging)
         events = int(staging.table("events").count().execute())
     kinds = pl.DataFrame(
@@ -70,7 +80,22 @@ def preview_plan(engine: Engine, source: str, plan: Plan, controls: Controls, *,
     rows = counted.with_columns(pl.col("kind").cast(pl.Int64)).join(kinds, on="kind")
     columns = ["event", "type", "rule", "field", "description", "action", "count", "sample"]
     rows = rows.select(columns).sort(["count", "event", "rule", "field"], descending=[True, False, False, False])
-    return PlanPreview(plan=plan.name, source=source, controls=controls, events=events, held=held, found=rows)
+    return PlanPreview(
+        plan=plan.name, source=source, controls=controls, events=events, held=held, held_now=held_now, found=rows
+    )
+
+
+def _held(staging: Staging, source: str, plan: Plan, controls: Controls) -> int:
+    from cdp_core.engine import json_found
+    from cdp_core.quality.plan.batch import find
+    from cdp_core.quality.plan.judge import action_of
+
+    found = find(staging, source, plan)
+    return json_found.count_rows(staging, _blocked([action_of(finding, controls) for finding in found.findings]))
+
+
+def _blocked(actions: Sequence[str]) -> list[int]:
+    return [number for number, action in enumerate(actions) if action == "block"]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
 from cdp_core.workspace.stored import Stored
+from cdp_core.workspace.suites import Suites
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -254,9 +255,10 @@ class Workspace:
         """Traits with kind, type and how many profiles have a value."""
         return listings.traits(self.engine, self.config)
 
-    def suites(self) -> pl.DataFrame:
-        """Expectations of every suite with their result in the last run that checked them."""
-        return listings.suites(self.engine, self.root)
+    @property
+    def suites(self) -> Suites:
+        """Suites: read, change and try them; `ws.suites()` gives every expectation with its last result."""
+        return Suites(self)
 
     @property
     def plans(self) -> Plans:

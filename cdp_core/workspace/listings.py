@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.errors import UsageError
+from cdp_core.errors import CDPError, UsageError
 from cdp_core.runs.lock import is_held
+from cdp_core.tables import EVENTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -248,6 +249,55 @@ def suites(engine: Engine, root: Path) -> pl.DataFrame:
     newest = results.sort("at", "run_id").unique(["suite", "rule"], keep="last", maintain_order=True)
     columns = ["suite", "rule", "checked", "failed", "success", "observed", "at", "run_id"]
     return frame.join(newest.select(columns), on=["suite", "rule"], how="left")
+
+
+def suite_files(root: Path) -> pl.DataFrame:
+    """Columns: suite, kind, target, expectations, stop, quarantine, warn, problem."""
+    import polars as pl
+
+    from cdp_core.config.suites import draft_suite, parts, read_suite, suite_names
+    from cdp_core.quality.spec import SEVERITIES
+
+    rows: list[dict[str, Any]] = []
+    for name in suite_names(root):
+        kind, path = parts(root, name)
+        row: dict[str, Any] = {"suite": name, "kind": kind, "target": path.stem}
+        try:
+            found: list[str] = [e.severity for e in draft_suite(root, name, read_suite(root, name)).expectations]
+            row |= {"expectations": len(found), **{severity: found.count(severity) for severity in SEVERITIES}}
+        except CDPError as error:
+            row["problem"] = str(error)
+        rows.append(row)
+    counts = dict.fromkeys(("expectations", "stop", "quarantine", "warn"), pl.Int64)
+    texts = dict.fromkeys(("suite", "kind", "target"), pl.String)
+    return pl.DataFrame(rows, schema={**texts, **counts, "problem": pl.String})
+
+
+def suite_columns(engine: Engine, config: Config, kind: str, target: str) -> dict[str, str]:
+    """Column → number, time, boolean or text."""
+    if kind == "table":
+        schema = engine.table(target).schema()
+        found = {name: str(schema[name]).lower() for name in schema.names if name != "run_id" or target != "events"}
+    else:
+        known = engine.table("source_columns")
+        rows = engine.polars(known.filter(known.source == target).select("column", "type"))
+        found = {"message_id": "string", **dict(rows.iter_rows())}
+        source = config.sources.get(target)
+        if source is not None and source.map is None:
+            found |= {c: kind for c, kind in EVENTS.columns.items() if c not in ("source", "run_id")}
+    return {name: _sort_of(type_) for name, type_ in found.items()}
+
+
+def _sort_of(kind: str) -> str:
+    """
+    >>> _sort_of("int64"), _sort_of("timestamp(6)"), _sort_of("integer"), _sort_of("json")
+    ('number', 'time', 'number', 'text')
+    """
+    if kind.lstrip("!").startswith(("int", "uint", "float", "number", "decimal", "double")):
+        return "number"
+    if kind.lstrip("!").startswith(("timestamp", "date", "time")):
+        return "time"
+    return "boolean" if kind.lstrip("!").startswith("bool") else "text"
 
 
 def plans(config: Config, root: Path) -> pl.DataFrame:

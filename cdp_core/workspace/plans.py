@@ -13,6 +13,8 @@ from cdp_core.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from cdp_core.config.plan_edit import DraftProblem
+    from cdp_core.quality.plan.infer import Suggestion
     from cdp_core.quality.plan.judge import Judge
     from cdp_core.runs.plan_preview import PlanPreview
     from cdp_core.tracking import Controls
@@ -93,11 +95,51 @@ class Plans:
         from cdp_core.config.plans import replace_plan
 
         before = replace_plan(self._workspace.root, name, text, expected=expected)
-        return PlanEdit(name=name, before=before, after=text)
+        return PlanEdit(name=name, before=before, after=self.text(name))
 
     def undo(self, edit: PlanEdit) -> None:
         """Put back what stood there before. Raises UsageError when the plan has changed since that edit."""
         self.save(edit.name, edit.before, expected=edit.after)
+
+    def model(self, name: str, *, text: str | None = None) -> dict[str, Any]:
+        """What stands in a plan's file, or in `text`: plain data, right or wrong. Raises UsageError and SpecError."""
+        from cdp_core.config.plan_edit import plan_model
+
+        return plan_model(self.text(name) if text is None else text, name)
+
+    def edit(
+        self, name: str, text: str, wanted: Mapping[str, Any], *, renamed: Sequence[tuple[tuple[str, ...], str]] = ()
+    ) -> str:
+        """`text` changed so that `wanted` (as `model` gives it) stands there; all other lines stay. Nothing is written.
+
+        `renamed` are paths of keys with the new name that `wanted` has. Raises SpecError when this cannot be done.
+        """
+        from cdp_core.config.plan_edit import edit_plan
+
+        return edit_plan(text, name, wanted, renamed)
+
+    def problems(self, name: str, text: str) -> Sequence[DraftProblem]:
+        """Everything that is wrong with a plan that is not saved: `event`, `property`, `line` and `what` of each."""
+        from cdp_core.config.plan_edit import draft_problems
+
+        return draft_problems(text, name)
+
+    def seen(self, source: str, *, last: int = 50_000) -> dict[str, Any]:
+        """What the newest events of a source hold, as plain data in the shape of a plan. Raises UsageError."""
+        from cdp_core.quality.plan.infer import infer
+        from cdp_core.runs.plan_preview import newest_events
+
+        self._source(source)
+        with newest_events(self._workspace.engine, source, last) as staging:
+            return infer(staging)
+
+    def unplanned(self, seen: Mapping[str, Any], plan: Mapping[str, Any]) -> Sequence[Suggestion]:
+        """What `seen` gives that a plan (see `model`) does not have: events, and properties of planned ones, each with
+        the `path` at which its `rule` may stand.
+        """
+        from cdp_core.quality.plan.infer import unplanned
+
+        return unplanned(seen, plan)
 
     def preview(
         self,
@@ -113,17 +155,19 @@ class Plans:
         With `text` the plan is what stands there, not what is in its file. Without `controls` the source's own hold if
         it uses this plan and blocks something; else everything that can be blocked is. Raises UsageError and SpecError.
         """
-        from cdp_core.config.plans import load_plan, read_draft
+        from cdp_core.config.plans import check_plan, load_plan, read_draft
         from cdp_core.runs.plan_preview import preview_plan
         from cdp_core.tracking import Controls
 
         plan = load_plan(self._workspace.root, name) if text is None else read_draft(text, name)
+        standing = None if text is None else check_plan(self._workspace.root, name)[0]
         use = self._source(source).plan
         if controls is None:
             own = use.controls if use is not None and use.name == name else None
             blocks = own is not None and "block" in own.model_dump().values()
             controls = own if own is not None and blocks else STRICT
-        return preview_plan(self._workspace.engine, source, plan, Controls.model_validate(dict(controls)), last=last)
+        held = Controls.model_validate(dict(controls))
+        return preview_plan(self._workspace.engine, source, plan, held, last=last, standing=standing)
 
     def infer(self, source: str, *, name: str | None = None, write: bool = False, last: int = 200_000) -> PlanText:
         """A plan to begin with, from the newest events of a source in the lake; with `write` it becomes a file.

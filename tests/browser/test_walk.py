@@ -151,6 +151,8 @@ def test_walk(watched: tuple[Page, Watch], shop: Path, tmp_path: Path) -> None:
     _build_an_audience(page, shop)
     _export(page, shop, tmp_path)
     _decide_who_is_who(page, shop)
+    _edit_a_plan(page, shop)
+    _edit_a_suite(page, shop)
     assert watch.foreign == []
     assert watch.errors == []
 
@@ -329,3 +331,88 @@ def _try_rules(page: Page, shop: Path) -> None:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("The next run applies the rules.")).to_have_count(0)
     assert (shop / "cdp.yaml").read_text() == before
+
+
+def _edit_a_plan(page: Page, shop: Path) -> None:
+    """Cells of the table by keyboard: another limit, another name, a property more; tried, saved and taken back."""
+    file = shop / "expectations" / "tracking_plan" / "shop.yaml"
+    before = file.read_text()
+    visit(page, "Quality")
+    page.get_by_role("radio", name="Tracking plans").click()
+    idle(page)
+    _type_into(page, "plan_table", 2, 4, "15")
+    _type_into(page, "plan_table", 1, 0, "style")
+    _add_row(page, "plan_table", 3, "shelf")
+    line = next(line for line in before.splitlines() if "minimum: 0, description: US dollars" in line)
+    after = before.replace(
+        "      genre: {type: string, required: true, enum", "      style: {type: string, required: true, enum"
+    )
+    after = after.replace(line, line.replace("minimum: 0", "minimum: 15") + "\n      shelf: {}")
+    with cdp.open(shop) as ws:
+        found = ws.plans.preview("shop", "web_events", text=after)
+    assert found.held > (found.held_now or 0)
+    page.get_by_role("button", name="Show what it would do").click()
+    said = f"With this plan, {found.held:,} of the last {found.events:,} events of Web events would have been held (now: {found.held_now:,})."
+    expect(page.get_by_text(said)).to_be_visible(timeout=40_000)
+    page.get_by_role("button", name="Save this plan").click()
+    expect(page.get_by_text("The next run applies the plan.")).to_be_visible()
+    assert file.read_text() == after
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("The next run applies the plan.")).to_have_count(0)
+    assert file.read_text() == before
+
+
+def _type_into(page: Page, key: str, row: int, column: int, text: str) -> None:
+    """A cell of an editable table: reached by arrow keys from its first one, opened, overwritten."""
+    table = page.locator(f"[class*=st-key-{key}]").get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 90, "y": 51})
+    for _ in range(row):
+        page.keyboard.press("ArrowDown")
+    for _ in range(column):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    _overwrite(page, text)
+
+
+def _overwrite(page: Page, text: str) -> None:
+    """The cell that is open."""
+    cell = page.locator("#portal").locator("textarea, input").first
+    cell.fill(text)
+    cell.press("Enter")
+    idle(page)
+
+
+def _add_row(page: Page, key: str, rows: int, text: str) -> None:
+    """The last line of an editable table, which has so many rows, begins another one."""
+    table = page.locator(f"[class*=st-key-{key}]").get_by_test_id("stDataFrame")
+    table.dblclick(position={"x": 90, "y": 51 + 34 * rows})
+    _overwrite(page, text)
+
+
+def _edit_a_suite(page: Page, shop: Path) -> None:
+    file = shop / "expectations" / "sources" / "shop_orders.json"
+    before = file.read_text()
+    page.get_by_role("radio", name="Suites").click()
+    idle(page)
+    choose(page, "Suite to edit", "Shop orders (source)")
+    rules = page.locator("[class*=st-key-suite_rules]").get_by_test_id("stDataFrame")
+    rules.scroll_into_view_if_needed()
+    rules.click(position={"x": 250, "y": 35 * 5 + 16})
+    idle(page)
+    most = page.get_by_label("Most", exact=True)
+    most.fill("3")
+    most.press("Tab")
+    idle(page)
+    after = before.replace('"max_value": 500', '"max_value": 3')
+    with cdp.open(shop) as ws:
+        found = ws.suites.preview("shop_orders", text=after)
+    page.get_by_role("button", name="Show what it would do").click()
+    said = f"With this rule, {found.held:,} of the {found.rows:,} rows of shop_orders would have been held (now: 0)."
+    expect(page.get_by_text(said)).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Save this suite").click()
+    expect(page.get_by_text("The next run applies the suite.")).to_be_visible()
+    assert file.read_text() == after
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("The next run applies the suite.")).to_have_count(0)
+    assert file.read_text() == before

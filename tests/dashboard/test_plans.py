@@ -34,7 +34,7 @@ def test_what_breaks_the_plans_is_what_the_table_says(ws: cdp.Workspace) -> None
 
 
 def test_the_part_of_the_page(built: Path) -> None:
-    at = drawn("quality", built, view=VIEW)
+    at = drawn("quality", built, view=VIEW, plan_as="YAML")
     assert "What breaks them" in words(at)
     assert at.text_area(key="plan_text_shop").value == text_of(built)
 
@@ -48,7 +48,7 @@ def test_a_workspace_without_plans_says_how_to_begin(shop: Path) -> None:
 
 def test_a_plan_that_is_wrong_says_which_line(shop: Path) -> None:
     before = text_of(shop)
-    at = drawn("quality", shop, view=VIEW)
+    at = drawn("quality", shop, view=VIEW, plan_as="YAML")
     at.text_area(key="plan_text_shop").set_value("events:\n  A: {propertes: {}}\n").run()
     at.button(key="plan_try").click().run()
     assert not at.exception
@@ -61,16 +61,17 @@ def test_a_plan_is_previewed_saved_and_put_back(shop: Path) -> None:
     before = text_of(shop)
     after = before.replace("required: true, description: As it was typed", "description: As it was typed")
     assert after != before
-    at = drawn("quality", shop, view=VIEW)
+    at = drawn("quality", shop, view=VIEW, plan_as="YAML")
     at.button(key="plan_try").click().run()
     with cdp.open(shop) as ws:
         held = ws.plans.preview("shop", "web_events").held
     assert held
-    assert f"With this plan **{held}** of the last" in words(at)
+    assert f"With this plan, **{held}** of the last" in words(at)
     at.text_area(key="plan_text_shop").set_value(after).run()
     assert not has(at, "plan_save"), "nothing is saved that was not previewed"
     at.button(key="plan_try").click().run()
-    assert "With this plan **0** of the last" in words(at)
+    assert "With this plan, **0** of the last" in words(at)
+    assert f"would have been held (now: {held})." in words(at)
     at.button(key="plan_save").click().run()
     assert not at.exception
     assert not at.error
@@ -83,7 +84,7 @@ def test_a_plan_is_previewed_saved_and_put_back(shop: Path) -> None:
 
 
 def test_a_plan_previewed_over_another_file_is_not_saved(shop: Path) -> None:
-    at = drawn("quality", shop, view=VIEW)
+    at = drawn("quality", shop, view=VIEW, plan_as="YAML")
     at.text_area(key="plan_text_shop").set_value("events: {}\n").run()
     at.button(key="plan_try").click().run()
     text = text_of(shop) + "# somebody was here\n"

@@ -124,6 +124,11 @@ def test_rule_and_description_have_defaults(tmp_path: Path) -> None:
         ({"kwargs__column": None}, '"kwargs"', "needs the argument 'column'"),
         ({"kwargs__colunm": "x"}, "colunm", "unknown argument of expect_column_values_to_not_be_null 'colunm'"),
         ({"kwargs__column": 3}, '"column"', "'column' is the name of a column"),
+        (
+            {"type": "expect_column_values_to_be_between", "kwargs__min_value": 9, "kwargs__max_value": 1},
+            "min_value",
+            "'min_value' is above 'max_value'",
+        ),
         ({"kwargs": []}, '"kwargs"', "`kwargs` is an object"),
         ({"meta": "warn"}, '"meta"', "`meta` is an object"),
         ({"meta__rule": 3}, '"rule"', "`rule` is a text"),

@@ -9,8 +9,9 @@ from typing import Any
 import streamlit as st
 
 import cdp_core as cdp
-from cdp_core.dashboard import charts, parts
+from cdp_core.dashboard import charts, drafts, parts
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.pages import plan_form
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import plans as view
 
@@ -32,6 +33,7 @@ class Tried:
     standing: str
     found: Any = None
     wrong: str | None = None
+    holds: bool = True
 
 
 def draw(ws: cdp.Workspace) -> None:
@@ -50,7 +52,7 @@ def draw(ws: cdp.Workspace) -> None:
         if not broken.is_empty():
             _over_time(ws)
     with st.container(border=True):
-        st.subheader("Try a plan", anchor=False)
+        st.subheader("Edit a plan", anchor=False)
         _try(ws, plans["plan"].to_list(), dict(used.select("plan", "source").iter_rows()))
 
 
@@ -119,15 +121,26 @@ def _try(ws: cdp.Workspace, plans: list[str], users: dict[str, str]) -> None:
         source = st.selectbox(
             "Events of", sources, index=start, key=f"plan_source_{plan}", format_func=f.label, width=240
         )
+        st.space("stretch")
+        shown = st.segmented_control(
+            "Edit as", ("Form", "YAML"), default="Form", required=True, key="plan_as", bind="query-params"
+        )
     try:
         standing = ws.plans.text(plan)
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")
         return
-    text = parts.yaml_area("Plan to try", standing, key=f"plan_text_{plan}", height=320)
-    if st.button("Show what it would do", key="plan_try", type="primary", icon=":material/difference:"):
-        with st.spinner("Checking the newest events with this plan; nothing is written."):
-            st.session_state[_SEEN] = _tried(ws, plan, source, text, standing)
+    draft = drafts.draft_of(f"plan_draft_{plan}", standing)
+    if shown == "YAML":
+        drafts.text_view("The plan as YAML", draft, key=f"plan_text_{plan}", height=420)
+    else:
+        plan_form.edit(ws, plan, source, draft)
+    drafts.stale(draft, standing, key="plan_again")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Show what it would do", key="plan_try", type="primary", icon=":material/difference:"):
+            with st.spinner("Checking the newest events with this plan; nothing is written."):
+                st.session_state[_SEEN] = _tried(ws, plan, source, draft.text, draft.standing)
+        drafts.drop(draft, standing, key="plan_drop")
     _saved(ws, plan, standing)
     seen: Tried | None = st.session_state.get(_SEEN)
     if seen is None or (seen.plan, seen.source) != (plan, source):
@@ -135,13 +148,15 @@ def _try(ws: cdp.Workspace, plans: list[str], users: dict[str, str]) -> None:
     if seen.wrong is not None:
         st.warning(f.escape(seen.wrong), icon=":material/error:")
         return
-    _offer(ws, seen, text, standing)
+    _offer(ws, seen, draft.text, draft.standing)
     _found(seen)
 
 
 def _tried(ws: cdp.Workspace, plan: str, source: str, text: str, standing: str) -> Tried:
     try:
-        return Tried(plan, source, text, standing, found=ws.plans.preview(plan, source, text=text))
+        draft = None if text == standing else text
+        found = ws.plans.preview(plan, source, text=draft)
+        return Tried(plan, source, text, standing, found=found, holds=view.holds(ws, plan, source))
     except cdp.CDPError as error:
         return Tried(plan, source, text, standing, wrong=str(error))
 
@@ -152,7 +167,7 @@ def _offer(ws: cdp.Workspace, seen: Tried, text: str, standing: str) -> None:
         st.caption("This is the plan as it stands.")
         return
     if text != seen.text:
-        st.caption("The text has changed since this preview. Show what it would do before saving it.")
+        st.caption("The plan has changed since this preview. Show what it would do before saving it.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         wanted = st.button("Save this plan", key="plan_save", icon=":material/save:")
@@ -186,9 +201,10 @@ def _write(act: Callable[[], object]) -> None:
 def _found(seen: Tried) -> None:
     found = seen.found
     events = f"the last {f.plural(found.events, 'event')} of {f.escape(f.label(seen.source))}"
-    strict = "block" in found.controls.model_dump().values()
-    verb = "would have been held" if strict else "would have been reported"
-    st.markdown(f"With this plan **{found.held:,}** of {events} {verb}.")
+    now = f" (now: {found.held_now:,})" if found.held_now is not None else ""
+    st.markdown(f"With this plan, **{found.held:,}** of {events} would have been held{now}.")
+    if not seen.holds:
+        st.caption("cdp.yaml only has this source's findings reported: nothing is held until its plan says block.")
     frame = view.previewed(found.found)
     if frame.is_empty():
         st.caption("Every one of them keeps to it.")

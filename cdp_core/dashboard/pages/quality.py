@@ -11,7 +11,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import parts, session
-from cdp_core.dashboard.pages import held, plans, stored
+from cdp_core.dashboard.pages import held, plans, stored, suite_form
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
@@ -23,7 +23,13 @@ _OUTCOMES = ("passed", "failed", "not checked")
 
 
 def page(ws: cdp.Workspace) -> None:
-    found = cached(view.summary, ws)
+    try:
+        found = cached(view.summary, ws)
+    except cdp.CDPError as error:
+        # A suite that cannot be read stops the runs: here is where it is corrected.
+        st.error(f.escape(str(error)), icon=":material/error:")
+        suite_form.draw(ws)
+        return
     with st.grid(4, min_column_width=160, gap="small"):
         st.metric("Passed", f.number(found.passed), help="Expectations, when they were last checked", border=True)
         st.metric("Failed", f.number(found.failed), help="Expectations, when they were last checked", border=True)
@@ -67,6 +73,7 @@ def _suites(ws: cdp.Workspace) -> None:
         parts.empty(
             "No suite is defined yet", "Suites are JSON files of Great Expectations in the folder expectations."
         )
+        suite_form.draw(ws)
         return
     names = rules["suite"].unique(maintain_order=True).to_list()
     left, right = parts.main_and_aside()
@@ -93,6 +100,7 @@ def _suites(ws: cdp.Workspace) -> None:
         shown = rules.filter(pl.col("suite") == suite) if suite else rules
         shown = shown.filter(pl.col("outcome") == only) if only else shown
         _rules(ws, shown)
+    suite_form.draw(ws)
 
 
 def _suite_table(rules: pl.DataFrame) -> None:

@@ -26,6 +26,12 @@ def used(ws: cdp.Workspace) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(("source", "plan", *_CONTROLS), pl.String))
 
 
+def holds(ws: cdp.Workspace, plan: str, source: str) -> bool:
+    """Whether a source keeps to this plan and holds anything that does not."""
+    use = ws.config.sources[source].plan
+    return use is not None and use.name == plan and "block" in use.controls.model_dump().values()
+
+
 def broken(ws: cdp.Workspace) -> pl.DataFrame:
     """What broke a plan, most often first: source, event, what, rule, severity, events, first_seen, last_seen, sample
     (message ids).
@@ -94,3 +100,35 @@ def previewed(found: pl.DataFrame) -> pl.DataFrame:
         "count",
         pl.col("sample").cast(pl.List(pl.String)).list.join(", "),
     )
+
+
+def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The table of a form: rows of `plan_form.table`, with columns whose types hold when there are none."""
+    import polars as pl
+
+    schema: dict[str, Any] = {"name": pl.String, "type": pl.List(pl.String), "required": pl.Boolean,
+        "enum": pl.List(pl.String), "minimum": pl.Float64, "maximum": pl.Float64, "pattern": pl.String,
+        "format": pl.String, "min_length": pl.Float64, "max_length": pl.Float64, "description": pl.String}  # fmt: skip
+    return pl.DataFrame(rows, schema=schema)
+
+
+def seen(ws: cdp.Workspace, source: str) -> Any:
+    """What the newest events of a source hold, in the shape of a plan."""
+    return ws.plans.seen(source)
+
+
+def unplanned(ws: cdp.Workspace, seen: Any, plan: dict[str, Any]) -> list[Any]:
+    """What is seen and not planned."""
+    return list(ws.plans.unplanned(seen, plan))
+
+
+def suggestion_label(suggestion: Any) -> str:
+    """A suggestion on a button: its name, its type, how often it is there."""
+    if len(suggestion.path) <= 2:
+        name = suggestion.path[-1] if suggestion.path[0] == "events" else f"every {suggestion.path[0]}"
+        return f"{name} · {suggestion.rule.get('description', 'event')}"
+    rule = suggestion.rule
+    kind = rule.get("type")
+    kinds = " or ".join(kind) if isinstance(kind, list) else str(kind or "any")
+    often = "always" if rule.get("required") else rule.get("description", "")
+    return " · ".join(part for part in (suggestion.path[-1], kinds, often) if part)

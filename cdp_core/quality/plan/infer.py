@@ -7,6 +7,8 @@ identifier, address or number of a phone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.engine import json_profile
@@ -42,6 +44,64 @@ def infer(staging: Staging) -> dict[str, Any]:
         else:
             plan[kind] = made
     return plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A `rule` for what is seen and not planned, to stand at `path` of the plan: a property, or a whole event."""
+
+    path: tuple[str, ...]
+    rule: Mapping[str, Any]
+
+
+def unplanned(seen: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Suggestion]:
+    """What `infer` gives that the plan, in the shape of its file, does not have. Versions are left as they are.
+
+    >>> plan = {"events": {"Paid": {"properties": {"total": "number"}}}}
+    >>> seen = {"events": {"Paid": {"properties": {"total": {}, "tip": {"type": "number"}}}}}
+    >>> [suggestion.path for suggestion in unplanned(seen, plan)]
+    [('events', 'Paid', 'properties', 'tip')]
+    """
+    calls: list[tuple[tuple[str, ...], Any]] = [
+        (("events", name), call) for name, call in seen.get("events", {}).items()
+    ]
+    calls += [((name,), call) for name, call in seen.items() if name != "events"]
+    found = []
+    for path, call in calls:
+        planned = _at(plan, path)
+        if planned is _NOTHING:
+            found.append(Suggestion(path=path, rule=call))
+            continue
+        planned = planned if isinstance(planned, Mapping) else {}
+        if planned.get("versions"):
+            continue
+        bucket = bucket_of(path[0])
+        known = _names(planned.get(bucket))
+        for name, rule in call.get(bucket, {}).items():
+            if name not in known:
+                found.append(Suggestion(path=(*path, bucket, name), rule=rule))
+    return found
+
+
+_NOTHING = object()
+
+
+def _at(plan: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(plan, Mapping) or part not in plan:
+            return _NOTHING
+        plan = plan[part]
+    return plan
+
+
+def _names(rules: Any, before: str = "") -> set[str]:
+    """Dotted names of all that is planned, also of what is inside of objects."""
+    found: set[str] = set()
+    for name, rule in rules.items() if isinstance(rules, Mapping) else ():
+        found.add(before + name)
+        if isinstance(rule, Mapping):
+            found |= _names(rule.get("properties"), f"{before}{name}.")
+    return found
 
 
 def _rule(row: dict[str, Any]) -> dict[str, Any]:
