@@ -74,7 +74,9 @@ def _passes(every: pl.DataFrame, since: date | None, until: date | None) -> list
     return [*passes, *((part, part["until"][0] - days, part["until"][0]) for part in ended.partition_by("source"))]
 
 
-def check_days(engine: Engine, staging: Staging, spec: AnomalySpec, *, now: datetime, allow: bool = False) -> str:
+def check_days(
+    engine: Engine, staging: Staging, spec: AnomalySpec, *, run_id: str, now: datetime, allow: bool = False
+) -> str:
     """Judge the days that the staged batch brings against those that are published, each together with what is
     published of it. Gives what was found in words. Raises QualityStop when `spec` says so, unless `allow`.
 
@@ -82,7 +84,7 @@ def check_days(engine: Engine, staging: Staging, spec: AnomalySpec, *, now: date
     """
     if spec.action == "off":
         return ""
-    found = _found(engine, staging, spec, now)
+    found = _found(engine, staging, spec, run_id, now)
     if found.is_empty():
         return ""
     worst = sentence(found.row(0, named=True))
@@ -96,16 +98,16 @@ def check_days(engine: Engine, staging: Staging, spec: AnomalySpec, *, now: date
     return f"{found.height:,} {'anomaly' if found.height == 1 else 'anomalies'}: {worst}{more}"
 
 
-def _found(engine: Engine, staging: Staging, spec: AnomalySpec, now: datetime) -> pl.DataFrame:
+def _found(engine: Engine, staging: Staging, spec: AnomalySpec, run_id: str, now: datetime) -> pl.DataFrame:
     """The anomalies of the batch's days, the largest deviation first."""
     import ibis
     import polars as pl
 
     with engine.attach(staging) as staged:
-        fresh = engine.keep(staged("events").anti_join(staged("held"), KEY).mutate(run_id=ibis.null("string")))
+        fresh = engine.keep(staged("events").anti_join(staged("held"), KEY).mutate(run_id=ibis.literal(run_id)))
         held = engine.keep(staged("held"))
     events, quarantine = engine.table("events"), engine.table("quarantine")
-    brought = _brought(engine, events, fresh, held)
+    brought = _brought(engine, events, fresh, held, now)
     if brought.is_empty():
         return brought
     first, last = brought["day"].min(), brought["day"].max()
@@ -129,11 +131,13 @@ def _found(engine: Engine, staging: Staging, spec: AnomalySpec, now: datetime) -
     return rows.sort(pl.col("z").abs(), *order, descending=[True, *[False] * len(order)])
 
 
-def _brought(engine: Engine, events: ir.Table, fresh: ir.Table, held: ir.Table) -> pl.DataFrame:
+def _brought(engine: Engine, events: ir.Table, fresh: ir.Table, held: ir.Table, now: datetime) -> pl.DataFrame:
     """The days of the batch that can be judged: source, day, and whether it is the day of receipt or of the event."""
+    import ibis
     import polars as pl
 
-    received = fresh.select("source", at=fresh.received_at).union(held.select("source", at=held.received_at))
+    at_last = ibis.coalesce(held.received_at, ibis.literal(now, "timestamp(6)"))
+    received = fresh.select("source", at=fresh.received_at).union(held.select("source", at=at_last))
     parts = []
     for on, rows in ((False, fresh.select("source", at=fresh.timestamp)), (True, received)):
         rows = rows.filter(rows["at"].notnull())

@@ -143,7 +143,7 @@ def check_staged(
         if not dry_run:
             keep_results(engine, batch.verdict)
         raise stop_error(batch.verdict)
-    batch.note = check_days(engine, staging, config.quality.anomalies, now=now, allow=allow_anomalies)
+    batch.note = check_days(engine, staging, config.quality.anomalies, run_id=run_id, now=now, allow=allow_anomalies)
 
 
 def stop_error(verdict: Verdict) -> QualityStop:

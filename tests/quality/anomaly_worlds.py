@@ -18,8 +18,8 @@ from cdp_core.engine import Engine
 START = date(2026, 1, 1)
 """A Thursday."""
 DAYS = 84
-SPIKE = START + timedelta(days=80)
-NOW = datetime.combine(START + timedelta(days=DAYS), time(6))
+SPIKE = START + timedelta(days=79)
+NOW = datetime.combine(START + timedelta(days=DAYS), time(10))
 GENRES = ("rock", "jazz", "pop")
 
 

@@ -132,10 +132,10 @@ def test_what_was_anomalous_before_does_not_move_what_is_usual() -> None:
     draw = np.random.default_rng(10)
     counts = draw.poisson(200, (1, 84))
     clean = judged(counts, first=83, last=83).row(0, named=True)
-    for number in (34, 41, 55, 62, 76):
+    for number in (34, 40, 55, 61, 76):
         counts[0, number] = 20_000
     poisoned = judged(counts, first=83, last=83).row(0, named=True)
-    assert day(76).weekday() == day(83).weekday(), "two of the five are of the same weekday"
+    assert [day(n).weekday() for n in (34, 55, 76)] == [day(83).weekday()] * 3, "three of the five are of its weekday"
     assert abs(poisoned["usual"] - clean["usual"]) < 20
     assert poisoned["high"] < 1.6 * 200
 

@@ -43,9 +43,7 @@ def judged_days(
     events = events.filter(events.source.isin(spans["source"].to_list()))
     held = held.filter(held.source.isin(spans["source"].to_list()))
     start = first - timedelta(days=LOOKBACK)
-    seen = Seen(
-        events=events, held=held, runs=engine.table("runs").select("run_id", "started_at"), first=start, last=last
-    )
+    seen = Seen(events=events, held=held, loads=engine.table("source_loads"), first=start, last=last)
     parts: list[pl.DataFrame] = []
     counted = volumes(engine, seen)
     present = fields(engine, seen, counted) if {"missing", "new_values"} & set(kinds) else None

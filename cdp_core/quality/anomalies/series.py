@@ -25,11 +25,11 @@ _RARE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Tables to look at: `events`, `held` (quarantine), `runs`, and the days from `first` to `last`."""
+    """Tables to look at: `events`, `held` (quarantine), `loads` (source_loads), and the days from `first` to `last`."""
 
     events: ir.Table
     held: ir.Table
-    runs: ir.Table
+    loads: ir.Table
     first: date
     last: date
 
@@ -113,23 +113,54 @@ def _identifiers(volume: pl.DataFrame) -> pl.DataFrame:
 def violations(engine: Engine, seen: Seen) -> pl.DataFrame:
     """Columns: source, day (of receipt), total (events and held rows), broken (held, or against the tracking plan).
 
-    A held row that was let through by a replay is an event like others. One that does not say when it was received
-    counts on the day of the run that held it.
+    A held row that was let through by a replay is an event like others. Those that do not say when they were received
+    are spread over the days that their run brought.
     """
     import ibis
+    import polars as pl
 
     start, end = _bounds(seen.first, seen.last)
-    events = seen.events
-    events = events.mutate(at=ibis.coalesce(events.received_at, events.timestamp))
+    events = _received(seen.events)
     events = events.filter(events.at >= start, events.at < end)
     wrong = engine.json_text(events.context, "protocols", "violations") != "[]"
     # Few events say anything about a plan; only those are read as JSON.
     said = events.context.contains('"protocols"').fill_null(False)
     broken = said.ifelse(wrong.fill_null(False), False)
     passed = events.select("source", day=events.at.date(), total=1, broken=broken.cast("int64"))
-    held = seen.held.filter(seen.held.status != "replayed").left_join(seen.runs, "run_id")
-    held = held.select("source", at=ibis.coalesce(held.received_at, held.started_at))
-    held = held.filter(held.at >= start, held.at < end)
-    kept = held.select("source", day=held.at.date(), total=1, broken=ibis.literal(1, "int64"))
+    held = seen.held.filter(seen.held.status != "replayed")
+    dated = held.filter(held.received_at >= start, held.received_at < end)
+    kept = dated.select("source", day=dated.received_at.date(), total=1, broken=ibis.literal(1, "int64"))
     rows = passed.union(kept)
-    return engine.polars(rows.group_by(["source", "day"]).agg(total=rows.total.sum(), broken=rows.broken.sum()))
+    counted = engine.polars(rows.group_by(["source", "day"]).agg(total=rows.total.sum(), broken=rows.broken.sum()))
+    parts = [counted.with_columns(pl.col("total", "broken").cast(pl.Float64)), *_undated(engine, seen, held)]
+    return pl.concat(parts).group_by("source", "day").agg(pl.col("total", "broken").sum())
+
+
+def _received(events: ir.Table) -> ir.Table:
+    import ibis
+
+    return events.mutate(at=ibis.coalesce(events.received_at, events.timestamp))
+
+
+def _undated(engine: Engine, seen: Seen, held: ir.Table) -> list[pl.DataFrame]:
+    """Held rows without a time: each day gets what its part of the run's events is; all go to the day of the load where
+    the run brought nothing else.
+    """
+    import polars as pl
+
+    run = ["source", "run_id"]
+    none = held.filter(held.received_at.isnull())
+    undated = engine.polars(none.group_by(run).agg(n=none.count()))
+    if undated.is_empty():
+        return []
+    wanted = engine.frame(undated.select(run))
+    events = _received(seen.events).semi_join(wanted, run)
+    brought = engine.polars(events.group_by([*run, events.at.date().name("day")]).agg(part=events.count()))
+    loaded = engine.polars(seen.loads.semi_join(wanted, run).select(*run, loaded=seen.loads.loaded_at.date()))
+    rows = undated.join(brought, on=run, how="left").join(loaded, on=run, how="left")
+    rows = rows.with_columns(
+        day=pl.coalesce("day", "loaded", pl.lit(seen.last)).cast(pl.Date),
+        n=pl.col("n") * (pl.col("part") / pl.col("part").sum().over(run)).fill_null(1.0),
+    )
+    rows = rows.filter(pl.col("day").is_between(seen.first, seen.last))
+    return [rows.select("source", "day", total=pl.col("n"), broken=pl.col("n"))]

@@ -2,7 +2,8 @@
 
 How often a value is new by pure chance is estimated from how many values have been seen only once: their share of all
 events is that of values yet unseen (Good 1953, "The population frequencies of species and the estimation of population
-parameters"). What exceeds it by the threshold, in deviations of a Poisson count, is an anomaly.
+parameters"). What exceeds it by the threshold, in deviations of a Poisson count, is an anomaly; the deviation is half
+an event at least, so that one or two odd values are none.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FEW = 50
 """A field with more different values is no list of choices."""
 LEAST_EVENTS, LEAST_DAYS = 100, 14
+_LEAST_SPREAD = 0.5
 _SAMPLE, _LONG = 20_000, 100
 _NUMBER = r"^[-+]?[0-9]+([.,:/T -][0-9]+)*Z?$"
 FIELD = [*KEY, "field"]
@@ -129,7 +131,7 @@ def judge_values(
     enough = (pl.col("seen") >= LEAST_EVENTS) & (pl.col("days") >= LEAST_DAYS) & pl.col("kinds").is_between(1, FEW)
     chance = pl.col("total") * (pl.col("once") + 1) / (pl.col("seen") + 1)
     judged = per_day.with_columns(usual=pl.when(enough).then(chance))
-    spread = pl.col("usual").sqrt()
+    spread = pl.max_horizontal(pl.col("usual").sqrt(), _LEAST_SPREAD)
     return judged.select(
         *FIELD, "day", "total", "usual", "values",
         count=pl.col("count").cast(pl.Float64),
