@@ -36,17 +36,14 @@ class Anomalies:
         """The anomalies, newest first and of a day the largest deviation first. Raises UsageError for a wrong name.
 
         Columns: day (UTC), kind, source, event, field, count, total, value, usual, low, high, z, days, unfinished,
-        values, what. `series` says what they mean; `what` says it in words, without customers' values.
+        values, what. `series` says what they mean.
         """
         import polars as pl
-
-        from cdp_core.quality.anomalies.words import sentence
 
         rows = self.series(source=source, event=event, kind=kind, since=since, until=until).filter("anomaly")
         order = [pl.col("day"), pl.col("z").abs(), *map(pl.col, _SERIES)]
         rows = rows.sort(*order, descending=[True, True, *[False] * len(_SERIES)])
-        words = pl.Series("what", [sentence(row) for row in rows.iter_rows(named=True)], dtype=pl.String)
-        return rows.with_columns(words).select("day", *_SERIES, *_FIGURES, "unfinished", "values", "what")
+        return rows.select("day", *_SERIES, *_FIGURES, "unfinished", "values", "what")
 
     def series(
         self,
@@ -64,7 +61,8 @@ class Anomalies:
         or against the plan, of new_values those with a value never seen before), total (null for volume), value (the
         count, or its share of the total from 0 to 1), usual, low and high (what is within the threshold, in the unit
         of value), z, days (how many it was compared with), unfinished (the day is not over), values (the new ones),
-        anomaly. usual, low, high, z and days are null where there is too little history. Raises UsageError.
+        anomaly, what (an anomaly in words, without any customer's value; else null). usual, low, high, z and days are
+        null where there is too little history. Raises UsageError.
         """
         import polars as pl
 
@@ -80,12 +78,24 @@ class Anomalies:
             raise UsageError(f"the first day {since} lies behind the last one {until}")
         chosen: dict[str, Any] = {"source": source, "since": since, "until": until, "kinds": (kind,) if kind else ()}
         rows = judged(workspace.engine, workspace.config.quality.anomalies, now=workspace.now, **chosen)
+        rows = rows.with_columns(_words(rows))
         if event is None:
             return rows
         names = rows["event"].drop_nulls().unique().sort().to_list()
         if event not in names:
             raise UsageError.unknown("event", event, names)
         return rows.filter(pl.col("event") == event)
+
+
+def _words(rows: pl.DataFrame) -> pl.Series:
+    """Column `what`: the few anomalies as sentences."""
+    import polars as pl
+
+    from cdp_core.quality.anomalies.words import sentence
+
+    found = rows.with_row_index("place").filter("anomaly")
+    told = dict(zip(found["place"], (sentence(row) for row in found.iter_rows(named=True)), strict=True))
+    return pl.Series("what", [told.get(place) for place in range(rows.height)], dtype=pl.String)
 
 
 _SERIES = ("kind", "source", "event", "field")

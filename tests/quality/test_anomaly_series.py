@@ -267,3 +267,20 @@ def test_values_with_a_long_tail_are_hardly_ever_an_anomaly() -> None:
     judged = found["z"].drop_nulls()
     assert judged.len() > 1000
     assert (judged > 5).mean() < 0.001
+
+
+def test_held_rows_without_a_day_of_their_own_are_spread_over_those_of_their_run(engine: Engine) -> None:
+    """Four rows that could not be read, in a file of another month; a fifth says itself when it was received."""
+    rows = shop_events(1, usual=0, days=range(2))[:15]
+    publish(engine, [{**row, "run_id": "r1"} for row in rows])
+    times = [*[datetime(2026, 5, 5)] * 3, None, datetime(2026, 1, 2, 7)]
+    held = [
+        {"source": "shop", "message_id": f"h{n}", "received_at": at, "status": "held", "run_id": "r1"}
+        for n, at in enumerate(times)
+    ]
+    engine.append("quarantine", engine.frame(_frame("quarantine", held)))
+    found = {r["day"]: (r["broken"], r["total"]) for r in violations(engine, seen(engine)).iter_rows(named=True)}
+    assert found == {
+        day(0): (pytest.approx(4 * 10 / 15), pytest.approx(10 + 4 * 10 / 15)),
+        day(1): (pytest.approx(1 + 4 * 5 / 15), pytest.approx(6 + 4 * 5 / 15)),
+    }

@@ -113,10 +113,8 @@ def _identifiers(volume: pl.DataFrame) -> pl.DataFrame:
 def violations(engine: Engine, seen: Seen) -> pl.DataFrame:
     """Columns: source, day (of receipt), total (events and held rows), broken (held, or against the tracking plan).
 
-    A held row that was let through by a replay is an event like others. Those that do not say when they were received
-    are spread over the days that their run brought.
+    A held row that was let through by a replay is an event like others.
     """
-    import ibis
     import polars as pl
 
     start, end = _bounds(seen.first, seen.last)
@@ -125,15 +123,10 @@ def violations(engine: Engine, seen: Seen) -> pl.DataFrame:
     wrong = engine.json_text(events.context, "protocols", "violations") != "[]"
     # Few events say anything about a plan; only those are read as JSON.
     said = events.context.contains('"protocols"').fill_null(False)
-    broken = said.ifelse(wrong.fill_null(False), False)
-    passed = events.select("source", day=events.at.date(), total=1, broken=broken.cast("int64"))
-    held = seen.held.filter(seen.held.status != "replayed")
-    dated = held.filter(held.received_at >= start, held.received_at < end)
-    kept = dated.select("source", day=dated.received_at.date(), total=1, broken=ibis.literal(1, "int64"))
-    rows = passed.union(kept)
-    counted = engine.polars(rows.group_by(["source", "day"]).agg(total=rows.total.sum(), broken=rows.broken.sum()))
-    parts = [counted.with_columns(pl.col("total", "broken").cast(pl.Float64)), *_undated(engine, seen, held)]
-    return pl.concat(parts).group_by("source", "day").agg(pl.col("total", "broken").sum())
+    rows = events.mutate(day=events.at.date(), broken=said.ifelse(wrong.fill_null(False), False).cast("int64"))
+    counted = engine.polars(rows.group_by(["source", "day"]).agg(total=rows.count(), broken=rows.broken.sum()))
+    counted = counted.with_columns(pl.col("total", "broken").cast(pl.Float64))
+    return pl.concat([counted, _held(engine, seen)]).group_by("source", "day").agg(pl.col("total", "broken").sum())
 
 
 def _received(events: ir.Table) -> ir.Table:
@@ -142,25 +135,29 @@ def _received(events: ir.Table) -> ir.Table:
     return events.mutate(at=ibis.coalesce(events.received_at, events.timestamp))
 
 
-def _undated(engine: Engine, seen: Seen, held: ir.Table) -> list[pl.DataFrame]:
-    """Held rows without a time: each day gets what its part of the run's events is; all go to the day of the load where
-    the run brought nothing else.
+def _held(engine: Engine, seen: Seen) -> pl.DataFrame:
+    """Held rows by day. One that could not be read has at best the time of its file, so a day counts only if the run
+    brought events of that day too. The other rows are spread over the days of the run, as its events are; without any
+    events, they count on the day that they have, else on that of the load.
     """
     import polars as pl
 
     run = ["source", "run_id"]
-    none = held.filter(held.received_at.isnull())
-    undated = engine.polars(none.group_by(run).agg(n=none.count()))
-    if undated.is_empty():
-        return []
-    wanted = engine.frame(undated.select(run))
+    held = seen.held.filter(seen.held.status != "replayed")
+    counted = engine.polars(held.group_by([*run, held.received_at.date().name("own")]).agg(n=held.count()))
+    wanted = engine.frame(counted.select(run).unique())
     events = _received(seen.events).semi_join(wanted, run)
     brought = engine.polars(events.group_by([*run, events.at.date().name("day")]).agg(part=events.count()))
-    loaded = engine.polars(seen.loads.semi_join(wanted, run).select(*run, loaded=seen.loads.loaded_at.date()))
-    rows = undated.join(brought, on=run, how="left").join(loaded, on=run, how="left")
-    rows = rows.with_columns(
-        day=pl.coalesce("day", "loaded", pl.lit(seen.last)).cast(pl.Date),
-        n=pl.col("n") * (pl.col("part") / pl.col("part").sum().over(run)).fill_null(1.0),
+    brought = brought.with_columns(pl.col("day").cast(pl.Date), part=pl.col("part") / pl.col("part").sum().over(run))
+    loads = seen.loads.semi_join(wanted, run)
+    loaded = engine.polars(loads.select(*run, loaded=loads.loaded_at.date())).with_columns(
+        pl.col("loaded").cast(pl.Date)
     )
-    rows = rows.filter(pl.col("day").is_between(seen.first, seen.last))
-    return [rows.select("source", "day", total=pl.col("n"), broken=pl.col("n"))]
+    counted = counted.with_columns(pl.col("own").cast(pl.Date), pl.col("n").cast(pl.Float64))
+    dated = counted.join(brought, left_on=[*run, "own"], right_on=[*run, "day"], how="semi").with_columns(day="own")
+    rest = counted.join(dated, on=[*run, "own"], how="anti").join(brought, on=run, how="left")
+    rest = rest.join(loaded, on=run, how="left").with_columns(
+        day=pl.coalesce("day", "own", "loaded", pl.lit(seen.last)), n=pl.col("n") * pl.col("part").fill_null(1.0)
+    )
+    rows = pl.concat([frame.select("source", "day", total="n", broken="n") for frame in (dated, rest)])
+    return rows.filter(pl.col("day").is_between(seen.first, seen.last))
