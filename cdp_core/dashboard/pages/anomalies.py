@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 import cdp_core as cdp
-from cdp_core.dashboard import charts, parts, session
+from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import anomalies as view
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _CLICKED = "anomaly_clicked"
+_KEYS = tuple(f"series_{name}" for name in view.SERIES)
 _LITTLE = (
     "A day is compared with the same weekday of the eight weeks before it (four at least), or else with the last 28 "
     "days (14 at least). No source has that much yet."
@@ -59,7 +60,7 @@ def _list(ws: cdp.Workspace, found: pl.DataFrame) -> None:
         return
     import polars as pl
 
-    shown = found.select("day", "what", kind=pl.col("kind").replace_strict(view.KINDS), z=pl.col("z"))
+    shown = found.select("what", kind=pl.col("kind").replace_strict(view.KINDS), z=pl.col("z"))
     column = st.column_config
     picked = st.dataframe(
         shown,
@@ -71,32 +72,37 @@ def _list(ws: cdp.Workspace, found: pl.DataFrame) -> None:
         height="content" if found.height <= 10 else 390,
         alt="Days that are unlike those before, newest first",
         column_config={
-            "day": column.DateColumn("Day (UTC)", format="ddd D MMM YYYY", width=125),
-            "what": column.TextColumn("What", width="large"),
+            "what": column.TextColumn("What", width=560, help="Days are UTC days"),
             "kind": column.TextColumn("Kind", width=105),
             "z": column.NumberColumn("Deviations", format="%+.1f", width=85, help="From the usual, robust"),
         },
     )
     st.caption(f"{limit} Click one to see it below.")
     row = parts.clicked(picked)
+    if _CLICKED not in st.session_state and not any(map(links.opened, _KEYS)):
+        _choose(found.row(0, named=True))
     _show(found.row(row, named=True) if row is not None and row < found.height else None)
 
 
 def _show(row: dict[str, object] | None) -> None:
     """Choose the series of a row that has newly been clicked; afterwards the boxes decide."""
     clicked = None if row is None else tuple(str(row[name]) for name in ("day", *view.SERIES))
-    if clicked == st.session_state.get(_CLICKED):
-        return
+    newly = clicked != st.session_state.get(_CLICKED)
     st.session_state[_CLICKED] = clicked
-    for name in view.SERIES if row is not None else ():
-        if row is not None and row[name] is not None:
-            st.session_state[f"series_{name}"] = row[name]
+    if newly and row is not None:
+        _choose(row)
+
+
+def _choose(row: dict[str, object]) -> None:
+    for name, key in zip(view.SERIES, _KEYS, strict=True):
+        if row[name] is not None:
+            st.session_state[key] = row[name]
 
 
 def _series(rows: pl.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = _box("Kind", "kind", view.options(rows, "kind"), lambda name: view.KINDS[name])
-        source = _box("Source", "source", view.options(rows, "source", kind=kind), f.label)
+        source = _box("Source", "source", view.options(rows, "source", kind=kind))
         events = view.options(rows, "event", kind=kind, source=source)
         event = _box("Event", "event", events) if events else None
         fields = view.options(rows, "field", kind=kind, source=source, event=event)
@@ -122,5 +128,5 @@ def _box(label: str, name: str, options: list[str], words: Callable[[str], str] 
     """A choice that stands in the URL; one that another choice has made impossible falls back to the first."""
     key = f"series_{name}"
     if key in st.session_state and st.session_state[key] not in options:
-        del st.session_state[key]
+        st.session_state[key] = options[0]
     return str(st.selectbox(label, options, key=key, bind="query-params", format_func=words, width=220))
