@@ -255,8 +255,11 @@ class DuckLakeEngine:
         # A JSON pointer takes any key; a path ($.a) is parsed and rewritten on the way, quotes in keys unescaped.
         return json_functions.json_extract_string()(column, "".join(f"/{_pointer(k)}" for k in keys))
 
-    def json_at(self, column: ir.Value, key: ir.Value) -> ir.StringValue:
-        return json_functions.json_extract_string()(column, json_functions.pointer_to(key))
+    def json_at(self, column: ir.Value, pointer: ir.Value) -> ir.StringValue:
+        return json_functions.json_extract_string()(column, pointer)
+
+    def json_pointer(self, key: ir.Value) -> ir.StringValue:
+        return json_functions.pointer_to(key)
 
     def json_keys(self, column: ir.Value) -> ir.ArrayValue:
         keys = json_functions.json_keys()(column)

@@ -71,9 +71,10 @@ def _choices(engine: Engine, seen: Seen, present: pl.DataFrame) -> pl.DataFrame:
 
 def _spread(engine: Engine, events: ir.Table, keys: ir.Table) -> ir.Table:
     """One row per event and field: source, event, field, day, value."""
-    rows = events.inner_join(keys, KEY)
+    pointers = engine.keep(keys.mutate(pointer=engine.json_pointer(keys.key)))
+    rows = events.inner_join(pointers, KEY)
     value = (rows.bucket == "properties").ifelse(
-        engine.json_at(rows.properties, rows.key), engine.json_at(rows.traits, rows.key)
+        engine.json_at(rows.properties, rows.pointer), engine.json_at(rows.traits, rows.pointer)
     )
     rows = rows.select(*FIELD, "day", value=value)
     return rows.filter(rows.value.notnull())
