@@ -86,7 +86,7 @@ def test_warn_notes_it_on_the_run_and_publishes(shop: Path) -> None:
     assert counted(shop) == before + len(rows)
     note = done.stages[1].note
     assert note.startswith("1 anomaly: shop · Order: properties.genre has values never seen before in 5 of ")
-    assert note.endswith(" on Sat 21 Mar 2026, usually none")
+    assert note.endswith(" on Sat 21 Mar 2026, usually at most 2")
     with cdp.open(shop) as ws:
         stored = json.loads(ws.runs(1)["stages"].item())
     assert stored[1]["note"] == note
