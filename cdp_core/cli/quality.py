@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,36 @@ def quarantine(
     """Rows held back, newest first, with their reasons and original content."""
     with opened(workspace) as ws:
         print_frame(ws.quarantine(limit), output)
+
+
+@app.command("anomalies")
+def anomalies(
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only of this source.")] = None,
+    event: Annotated[
+        str | None,
+        typer.Option("--event", metavar="NAME", help="Only of this event, or type of call (page, identify)."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Only volume, missing, violations or new_values.")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DAY", formats=["%Y-%m-%d"], help="First UTC day; default: the last 28 days."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DAY", formats=["%Y-%m-%d"], help="Last UTC day; default: the newest one."),
+    ] = None,
+    output: FrameOption = TableOutput.table,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Days that are unlike a source's own history, newest first."""
+    with opened(workspace) as ws:
+        found = ws.anomalies.find(
+            source=source, event=event, kind=kind, since=since and since.date(), until=until and until.date()
+        )
+    shown = found if output != TableOutput.table else found.select("day", "kind", "z", "what", "values")
+    print_frame(shown, output)
 
 
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A source of cdp.yaml.")]

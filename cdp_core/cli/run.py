@@ -31,6 +31,9 @@ def run(
     allow_jump: Annotated[
         bool, typer.Option("--allow-jump", help="Publish even when identity jumps further than its brake allows.")
     ] = False,
+    allow_anomalies: Annotated[
+        bool, typer.Option("--allow-anomalies", help="Publish days that the gate on anomalies would stop.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for a run that is going on.")] = False,
     output: OutputOption = Output.table,
     workspace: WorkspaceOption = None,
@@ -43,6 +46,7 @@ def run(
             dry_run=dry_run,
             sync=sync,
             allow_jump=allow_jump,
+            allow_anomalies=allow_anomalies,
             wait=None if wait else 0,
             progress=tell,
         )

@@ -19,7 +19,7 @@ from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
 from cdp_core.identity.spec import IdentitySpec
 
-SINGLE_BLOCKS = ("identity", "engine", "schedule")
+SINGLE_BLOCKS = ("quality", "identity", "engine", "schedule")
 _WRONG: Any = object()
 
 

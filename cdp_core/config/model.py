@@ -13,6 +13,7 @@ from cdp_core.destinations.spec import DestinationSpec, SyncSpec
 from cdp_core.engine.spec import EngineSpec
 from cdp_core.identity.spec import IdentitySpec
 from cdp_core.profiles.spec import COMPUTED, TraitSpec
+from cdp_core.quality.anomalies.spec import QualitySpec
 from cdp_core.sources.spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Config(BaseModel):
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Default country of phone numbers, such as GB")
     include: list[str] = Field(default_factory=list, description="More files of this shape, such as audiences/*.yaml")
     sources: dict[str, SourceSpec] = Field(default_factory=dict, description="Where rows come from, what they mean")
+    quality: QualitySpec = Field(
+        default_factory=lambda: QualitySpec.model_validate({}), description="Gates beside suites and tracking plans"
+    )
     identity: IdentitySpec = Field(
         default_factory=lambda: IdentitySpec.model_validate({}), description="Which identifiers make one person"
     )

@@ -85,6 +85,36 @@ def steps(frame: pl.DataFrame, *, time: str, value: str, unit: str, height: int 
     return (base.mark_line(interpolate="step-after") + base.mark_point(filled=True, size=40)).properties(height=height)
 
 
+def days_in_band(frame: pl.DataFrame, *, share: bool, height: int = 300) -> alt.LayerChart:
+    """A value by day over the band of what is usual, days out of it marked.
+
+    Columns: day, value, low, high and usual (null: not judged), anomaly, seen, range and compared (texts of the
+    tooltip). `share`: values are shares of one.
+    """
+    import altair as alt
+
+    axis = alt.Axis(format="~%" if share else "~s", tickCount=5)
+    base = alt.Chart(frame).encode(
+        x=alt.X("day:T", title=None, axis=alt.Axis(format="%d %b", labelAngle=0, grid=False, tickCount=8))
+    )
+    texts = [alt.Tooltip("day:T", title="Day (UTC)", format="%a %d %b %Y")]
+    texts += [
+        alt.Tooltip(f"{name}:N", title=title)
+        for name, title in (("seen", "Seen"), ("range", "Usual"), ("compared", "Compared with"))
+    ]
+    band = base.transform_filter("isValid(datum.high)").mark_area(opacity=0.22, color=LABEL)
+    usual = base.transform_filter("isValid(datum.usual)").mark_line(strokeDash=[3, 3], strokeWidth=1, color=LABEL)
+    seen = base.encode(y="value:Q", tooltip=texts)
+    odd = seen.transform_filter("datum.anomaly").mark_point(filled=True, opacity=1, size=110, color=CHOSEN)
+    return alt.layer(
+        band.encode(y=alt.Y("low:Q", title=None, axis=axis), y2="high:Q"),
+        usual.encode(y="usual:Q"),
+        seen.mark_line(strokeWidth=2),
+        seen.mark_point(filled=True, opacity=1, size=28),
+        odd,
+    ).properties(height=height)
+
+
 CHOSEN = "#e5484d"
 """A chosen link: three to one against both backgrounds, and of no category's colour."""
 

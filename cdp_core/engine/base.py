@@ -86,6 +86,15 @@ class Engine(Protocol):
     def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
         """The value under `keys` in a column of JSON text, as text without quotes; null when absent or JSON null."""
 
+    def json_at(self, column: ir.Value, pointer: ir.Value) -> ir.StringValue:
+        """The same for one key of the top level that another column holds, as `json_pointer` gives it."""
+
+    def json_pointer(self, key: ir.Value) -> ir.StringValue:
+        """What `json_at` takes for a key: to be computed once per key, and not for every row."""
+
+    def json_keys(self, column: ir.Value) -> ir.ArrayValue:
+        """The keys of a column of JSON objects that have a value (not JSON null), on the top level."""
+
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         """A column that holds JSON lists of texts, as an array of texts; null when it is no list."""
 

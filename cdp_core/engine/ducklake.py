@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core import tables
+from cdp_core.engine import json_functions
 from cdp_core.engine.query import rename_tables
 from cdp_core.engine.shape import shaped
 from cdp_core.engine.spec import EngineSpec
@@ -253,16 +254,28 @@ class DuckLakeEngine:
 
     def json_text(self, column: ir.Value, *keys: str) -> ir.StringValue:
         # A JSON pointer takes any key; a path ($.a) is parsed and rewritten on the way, quotes in keys unescaped.
-        return _json_extract_string()(column, "".join(f"/{_pointer(k)}" for k in keys))
+        return json_functions.json_extract_string()(column, "".join(f"/{_pointer(k)}" for k in keys))
+
+    def json_at(self, column: ir.Value, pointer: ir.Value) -> ir.StringValue:
+        return json_functions.json_extract_string()(column, pointer)
+
+    def json_pointer(self, key: ir.Value) -> ir.StringValue:
+        return json_functions.pointer_to(key)
+
+    def json_keys(self, column: ir.Value) -> ir.ArrayValue:
+        keys = json_functions.json_keys()(column)
+        # Looking at every value costs four times as much as the keys, and most objects hold no null at all.
+        given = keys.filter(lambda key: json_functions.json_type()(column, json_functions.pointer_to(key)) != "NULL")
+        return column.contains("null").ifelse(given, keys)
 
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
-        return _from_json_strings()(column, '["VARCHAR"]')
+        return json_functions.from_json_strings()(column, '["VARCHAR"]')
 
     def json_valid(self, column: ir.Value) -> ir.BooleanValue:
-        return _json_valid()(column)
+        return json_functions.json_valid()(column)
 
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
-        return _to_json()(text)
+        return json_functions.to_json()(text)
 
     def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
         from cdp_core.engine.json_edit import edited
@@ -270,7 +283,7 @@ class DuckLakeEngine:
         return self.con.sql(edited(f"({self.con.compile(events)})", edits))
 
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
-        return _hash()(left, right)
+        return json_functions.digest_of()(left, right)
 
     def snapshot(self) -> int:
         return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchall()[0][0])
@@ -315,51 +328,6 @@ def _load_extension(con: Backend, name: str) -> None:
             f"DuckDB's extension {name!r} is neither installed as a wheel nor by DuckDB",
             hint=f"install the package duckdb-extension-{name.replace('_', '-')}, or run INSTALL {name} in DuckDB",
         ) from error
-
-
-def _json_extract_string() -> Any:
-    import ibis
-
-    @ibis.udf.scalar.builtin(signature=(("string", "string"), "string"), name="json_extract_string")
-    def json_extract_string(column, path): ...  # type: ignore[no-untyped-def]
-
-    return json_extract_string
-
-
-def _json_valid() -> Any:
-    import ibis
-
-    @ibis.udf.scalar.builtin(signature=(("string",), "boolean"), name="json_valid")
-    def json_valid(column): ...  # type: ignore[no-untyped-def]
-
-    return json_valid
-
-
-def _from_json_strings() -> Any:
-    import ibis
-
-    @ibis.udf.scalar.builtin(signature=(("string", "string"), "array<string>"), name="from_json")
-    def from_json(column, shape): ...  # type: ignore[no-untyped-def]
-
-    return from_json
-
-
-def _hash() -> Any:
-    import ibis
-
-    @ibis.udf.scalar.builtin(signature=(("string", "string"), "uint64"), name="hash")
-    def digest(left, right): ...  # type: ignore[no-untyped-def]
-
-    return digest
-
-
-def _to_json() -> Any:
-    import ibis
-
-    @ibis.udf.scalar.builtin(signature=(("string",), "string"), name="to_json")
-    def to_json(text): ...  # type: ignore[no-untyped-def]
-
-    return to_json
 
 
 def _pointer(key: str) -> str:

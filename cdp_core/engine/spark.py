@@ -175,6 +175,16 @@ class SparkEngine:
                     value = _from_json_map()(value, "map<string,string>").get(key)
         return value
 
+    def json_at(self, column: ir.Value, pointer: ir.Value) -> ir.StringValue:
+        return _from_json_map()(column, "map<string,string>").get(pointer)
+
+    def json_pointer(self, key: ir.Value) -> ir.StringValue:
+        return key
+
+    def json_keys(self, column: ir.Value) -> ir.ArrayValue:
+        held = _from_json_map()(column, "map<string,string>")
+        return held.keys().filter(lambda key: held.get(key).notnull())
+
     def json_list(self, column: ir.Value) -> ir.ArrayValue:
         return _from_json()(column, "array<string>")
 

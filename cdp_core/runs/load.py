@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdp_core.errors import CDPError, ContractError, QualityStop
+from cdp_core.runs.anomalies import check_days
 from cdp_core.runs.dedupe import KEY, drop_known
 from cdp_core.runs.plans import Plans, apply_plans
 from cdp_core.runs.record import Progress, Run
@@ -38,6 +39,7 @@ class Batch:
     whole: list[str] = field(default_factory=list)
     balance: pl.DataFrame | None = None
     verdict: Verdict | None = None
+    note: str = ""
 
     @property
     def rows(self) -> int:
@@ -119,8 +121,10 @@ def check_staged(
     run_id: str,
     now: datetime,
     dry_run: bool,
+    allow_anomalies: bool = False,
 ) -> None:
-    """Deduplicate the batch, apply tracking plans, run suites and settle which rows are held. Raises QualityStop.
+    """Deduplicate the batch, apply tracking plans, run suites, settle which rows are held, and look for days unlike
+    those before (`batch.note` says what was found). Raises QualityStop.
 
     What a gate found is kept even though the batch is not (unless `dry_run`): the dashboard shows why it stopped.
     """
@@ -139,6 +143,7 @@ def check_staged(
         if not dry_run:
             keep_results(engine, batch.verdict)
         raise stop_error(batch.verdict)
+    batch.note = check_days(engine, staging, config.quality.anomalies, run_id=run_id, now=now, allow=allow_anomalies)
 
 
 def stop_error(verdict: Verdict) -> QualityStop:

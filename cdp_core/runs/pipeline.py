@@ -29,7 +29,7 @@ SHOWN_TABLES = ("events", "quarantine", "user_identifiers", "profiles", "audienc
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `cdp run` was asked for. `select` names stages, sources or syncs; empty means everything. `allow_jump` lets
-    through what the brake on identity would stop.
+    through what the brake on identity would stop, `allow_anomalies` what the gate on anomalies would.
     """
 
     select: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Options:
     dry_run: bool = False
     sync: bool = False
     allow_jump: bool = False
+    allow_anomalies: bool = False
     wait: float | None = 0
 
 
@@ -197,8 +198,10 @@ def _load(
         progress("quality", None, "")
         dry, run_id = options.dry_run, run.run_id
         load.check_staged(
-            engine, staging, batch, suites, validator, plans, config=config, run_id=run_id, now=now, dry_run=dry
-        )
+            engine, staging, batch, suites, validator, plans, config=config, run_id=run_id, now=now, dry_run=dry,
+            allow_anomalies=options.allow_anomalies,
+        )  # fmt: skip
+        quality.note = batch.note
         assert batch.balance is not None
         quality.rows_in = batch.rows
         result.rows_out = quality.rows_out = int(batch.balance["events"].sum())

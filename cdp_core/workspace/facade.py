@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
+from cdp_core.workspace.anomalies import Anomalies
 from cdp_core.workspace.handles import Audience, Schedule, Sync
 from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
@@ -92,13 +93,15 @@ class Workspace:
         dry_run: bool = False,
         sync: bool = False,
         allow_jump: bool = False,
+        allow_anomalies: bool = False,
         wait: float | None = 0,
         progress: Progress | None = None,
     ) -> Run:
         """Load → quality → identity → profiles → audiences, and with `sync` the syncs.
 
-        `select` names stages, sources or syncs; `allow_jump` lets through what identity's brake would stop; `wait` is
-        how many seconds to wait for another run (None: for ever).
+        `select` names stages, sources or syncs; `allow_jump` lets through what identity's brake would stop,
+        `allow_anomalies` what the gate on anomalies would; `wait` is how many seconds to wait for another run (None:
+        for ever).
         Raises WorkspaceBusy, UsageError and SpecError; a failed or stopped run is a Run whose status says so.
         """
         from cdp_core.runs.pipeline import Options, run_pipeline
@@ -110,6 +113,7 @@ class Workspace:
             dry_run=dry_run,
             sync=sync,
             allow_jump=allow_jump,
+            allow_anomalies=allow_anomalies,
             wait=wait,
         )
         return run_pipeline(
@@ -279,6 +283,11 @@ class Workspace:
     def stored(self) -> Stored:
         """Stored events, to be sent through the rules of today once more."""
         return Stored(self)
+
+    @property
+    def anomalies(self) -> Anomalies:
+        """Days that are unlike a source's own history."""
+        return Anomalies(self)
 
     def quality_report(self, path: Path | str) -> Path:
         """Write the last run's expectation results as one HTML page that needs no network."""

@@ -146,6 +146,7 @@ def test_walk(watched: tuple[Page, Watch], shop: Path, tmp_path: Path) -> None:
     page, watch = watched
     for title in PAGES:
         visit(page, title)
+    _anomalies(page)
     _find_a_customer(page, shop)
     _ask_about_a_link(page, shop)
     _build_an_audience(page, shop)
@@ -242,6 +243,27 @@ def _build_an_audience(page: Page, shop: Path) -> None:
 def count_of(page: Page) -> Locator:
     """The live number of customers."""
     return page.get_by_test_id("stMetric").filter(has_text="Customers").get_by_test_id("stMetricValue")
+
+
+def _anomalies(page: Page) -> None:
+    """Another series is chosen; boxes that it makes impossible follow, in the browser too, and a link opens it."""
+    visit(page, "Quality")
+    page.get_by_role("radio", name="Anomalies").click()
+    idle(page)
+    chart = page.get_by_test_id("stVegaLiteChart")
+    expect(chart).to_be_visible()
+    choose(page, "Kind", "Missing fields")
+    choose(page, "Source", "web_events")
+    choose(page, "Event", "Product Viewed")
+    choose(page, "Source", "newsletter")
+    expect(page.get_by_role("combobox", name="Event")).to_have_value("identify")
+    choose(page, "Field", "traits.favourite_genre")
+    expect(page).to_have_url(re.compile("series_source=newsletter"))
+    page.reload()
+    settled(page, "Quality")
+    expect(page.get_by_role("combobox", name="Kind")).to_have_value("Missing fields")
+    expect(page.get_by_role("combobox", name="Field")).to_have_value("traits.favourite_genre")
+    expect(chart).to_be_visible()
 
 
 def _export(page: Page, shop: Path, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import parts, session
-from cdp_core.dashboard.pages import held, plans, stored, suite_form
+from cdp_core.dashboard.pages import anomalies, held, plans, stored, suite_form
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import quality as view
 
 PAGE = 20
 _SHOWN_RUNS = 4
-VIEWS = ("Suites", "Quarantine", "Tracking plans", "Stored events")
+VIEWS = ("Suites", "Quarantine", "Tracking plans", "Anomalies", "Stored events")
 _SEVERITIES = ("stop", "quarantine", "warn")
 _OUTCOMES = ("passed", "failed", "not checked")
 
@@ -62,6 +62,8 @@ def page(ws: cdp.Workspace) -> None:
     elif chosen == VIEWS[2]:
         plans.draw(ws)
     elif chosen == VIEWS[3]:
+        anomalies.draw(ws)
+    elif chosen == VIEWS[4]:
         stored.draw(ws)
     else:
         _suites(ws)

@@ -1,0 +1,1 @@
+"""Days that are unlike a source's own history."""
