@@ -362,3 +362,17 @@ def test_what_has_changed_since_is_not_taken_back(ws: cdp.Workspace) -> None:
     for wrong in ("r1", ws.sql("SELECT run_id FROM runs WHERE kind = 'run' LIMIT 1").item()):
         with pytest.raises(cdp.UsageError, match="no replay"):
             ws.stored.undo(wrong)
+
+
+def test_what_somebody_works_on_is_not_taken_back(ws: cdp.Workspace) -> None:
+    rules(ws, site="plan: {name: site, violations: block}", orders="plan: {name: orders, violations: block}")
+    first = ws.stored.replay()
+    assert first.held == 2
+    order = ws.quarantine().filter(pl.col("source") == "orders")["message_id"].item()
+    ws.held.fix("site", "m2", "{}")
+    ws.held.discard("orders", [order])
+    undone = ws.stored.undo(first.run_id)
+    assert (undone.restored, undone.left) == (0, 2)
+    assert ws.quarantine()["status"].sort().to_list() == ["discarded", "held"]
+    ws.held.restore("orders", [order])
+    assert ws.stored.undo(first.run_id).restored == 1
