@@ -212,8 +212,13 @@ def test_a_held_event_is_corrected_in_the_form_it_is_shown_in(ws: cdp.Workspace)
         ws.held.fix("orders", row["message_id"], {**content, **wrong})
         found = ws.held.replay()
         assert (found.passed, found.rules) == (0, {rule: 1})
+    rule = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "mail"}, "meta": {"severity": "quarantine",
+            "rule": "mail_given", "description": "An order has an address"}}  # fmt: skip
+    suite = ws.root / "expectations" / "sources" / "orders.json"
+    suite.parent.mkdir()
+    suite.write_text(json.dumps({"name": "orders", "meta": {}, "expectations": [rule]}))
     ws.held.fix("orders", row["message_id"], {**content, "properties": {"total": 3}})
-    assert ws.held.replay().passed == 1
+    assert ws.held.replay().passed == 1, "a suite of the source's rows has nothing to say of a stored event"
     stored = ws.sql(f"SELECT * FROM events WHERE message_id = '{row['message_id']}'").row(0, named=True)
     assert (stored["properties"], stored["record_id"]) == ('{"total":3}', "2")
     assert stored["row_key"] == content["rowKey"]
