@@ -116,8 +116,8 @@ def _found(engine: Engine, staging: Staging, spec: AnomalySpec, run_id: str, now
     yesterday = pl.lit(now.date() - timedelta(days=1))
     found = judged_days(
         engine,
-        events.union(fresh.select(events.columns)),
-        quarantine.union(held.select(quarantine.columns)),
+        events.union(fresh.select(events.columns).cast(events.schema())),
+        quarantine.union(held.select(quarantine.columns).cast(quarantine.schema())),
         brought.group_by("source").agg(until=pl.col("day").max()).with_columns(whole=yesterday),
         first=max(first, last - timedelta(days=SHOWN_DAYS - 1)),
         last=last,
@@ -136,7 +136,9 @@ def _brought(engine: Engine, events: ir.Table, fresh: ir.Table, held: ir.Table, 
     import ibis
     import polars as pl
 
-    at_last = ibis.coalesce(held.received_at, ibis.literal(now, "timestamp(6)"))
+    # Engines give times in types of their own, and only rows of equal types can be put together.
+    kind = fresh.received_at.type()
+    at_last = ibis.coalesce(held.received_at.cast(kind), ibis.literal(now).cast(kind))
     received = fresh.select("source", at=fresh.received_at).union(held.select("source", at=at_last))
     parts = []
     for on, rows in ((False, fresh.select("source", at=fresh.timestamp)), (True, received)):
