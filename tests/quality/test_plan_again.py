@@ -92,7 +92,7 @@ def leave(staging: Staging, held: set[str]) -> None:
 
 def test_the_same_rules_change_no_byte(staging: Staging) -> None:
     worlds = omitted = said = 0
-    for seed in range(140):
+    for seed in range(80):
         rng = random.Random(seed)
         written, (plan, controls, steps) = random_rules(rng, omits=False)
         calls = (*plan.events.values(), *plan.calls().values())
@@ -109,9 +109,9 @@ def test_the_same_rules_change_no_byte(staging: Staging) -> None:
         assert rows(staging) == before, (seed, steps)
         omitted += sum('"omitted":["' in (row["context"] or "") for row in before)
         said += sum('"violations":[{' in (row["context"] or "") for row in before)
-    assert worlds > 90
-    assert omitted > 40
-    assert said > 150
+    assert worlds > 50
+    assert omitted > 20
+    assert said > 80
 
 
 def _beneath(call: Any) -> bool:
@@ -120,7 +120,7 @@ def _beneath(call: Any) -> bool:
 
 def test_other_rules_say_what_they_say_of_events_that_come_today(staging: Staging) -> None:
     held = told = 0
-    for seed in range(90):
+    for seed in range(60):
         rng = random.Random(seed)
         written, rules = random_rules(rng, omits=True)
         _, earlier = random_rules(rng, omits=False, steps=False)
@@ -137,8 +137,8 @@ def test_other_rules_say_what_they_say_of_events_that_come_today(staging: Stagin
         assert parsed(rows(staging, again_held)) == parsed(expected), (seed, rules)
         held += len(again_held)
         told += sum("violations" in (row["context"] or "") for row in expected)
-    assert held > 100
-    assert told > 150
+    assert held > 60
+    assert told > 100
 
 
 def test_what_was_omitted_stays_told_for_good(staging: Staging) -> None:

@@ -289,7 +289,7 @@ def test_saving_is_whole_or_not_at_all(ws: cdp.Workspace, root: Path) -> None:
 
 def test_an_expectation_that_great_expectations_refuses_is_an_error_with_a_line(ws: cdp.Workspace) -> None:
     name = "sources/people"
-    wrong = rule("x", "warn", "expect_column_values_to_be_between", column="age", min_value=9, max_value=1)
+    wrong = rule("x", "warn", "expect_column_values_to_be_between", column="age", min_value=1, max_value=9)
     wrong["kwargs"]["mostly"] = 7
     with pytest.raises(cdp.SpecError, match=r"people\.json:5: expect_column_values_to_be_between refuses"):
         ws.suites.preview(name, text=ws.suites.put(name, ws.suites.begin(name), wrong))
