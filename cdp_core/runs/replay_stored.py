@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 KIND = "source replay"
 SAMPLES = 5
+_PATIENCE_SECONDS = 10.0
+"""So long a run that is about to end is waited for."""
 STORED = "event"
 """What `shape` says in the table quarantine of content that is a stored event, not a row as its source gave it."""
 
@@ -76,7 +78,7 @@ def replay_stored(
     from cdp_core.engine import Staging
 
     rows = selected(engine, config, chosen)
-    with run_lock(root / config.engine.lake):
+    with run_lock(root / config.engine.lake, wait=_PATIENCE_SECONDS):
         run = Run(kind=KIND)
         staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
         try:

@@ -449,10 +449,10 @@ def _replay_stored_events(page: Page, shop: Path) -> None:
     page.get_by_role("radio", name="Stored events").click()
     idle(page)
     choose(page, "Source", "Web events")
-    page.get_by_role("button", name="Show what would change").click()
     with cdp.open(shop) as ws:
         found = ws.stored.replay(source="web_events", dry_run=True)
         assert found.changed > 100
+    page.get_by_role("button", name="Show what would change").click()
     metric = page.get_by_test_id("stMetric").filter(has_text="Would change")
     expect(metric).to_contain_text(f"{found.changed:,}", timeout=60_000)
     page.get_by_role("button", name="Replay them").click()
