@@ -445,7 +445,9 @@ def _replay_stored_events(page: Page, shop: Path) -> None:
     """A rule of today reaches what is stored, and is taken back there; what was asked stands in the page all the way."""
     file = shop / "cdp.yaml"
     before = file.read_text()
-    file.write_text(re.sub(r"( +)plan: shop\b.*", r"\1transform: [{type: identify, hash: traits.email}]", before))
+    file.write_text(
+        re.sub(r"( +)plan: shop\b.*", r"\1plan: shop\n\1transform: [{type: identify, hash: traits.email}]", before)
+    )
     page.get_by_role("radio", name="Stored events").click()
     idle(page)
     choose(page, "Source", "Web events")
@@ -454,7 +456,7 @@ def _replay_stored_events(page: Page, shop: Path) -> None:
         assert found.changed > 100
     page.get_by_role("button", name="Show what would change").click()
     metric = page.get_by_test_id("stMetric").filter(has_text="Would change")
-    expect(metric).to_contain_text(f"{found.changed:,}", timeout=60_000)
+    expect(metric).to_contain_text(f"{found.changed:,}", timeout=120_000)
     page.get_by_role("button", name="Replay them").click()
     expect(page.get_by_role("heading", name="Earlier replays")).to_be_visible(timeout=120_000)
     assert _hashed(shop) == found.changed
