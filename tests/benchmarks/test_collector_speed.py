@@ -71,7 +71,7 @@ def measure(url: str, script: Path) -> tuple[float, str, str]:
     command = ["wrk", "-t1", "-c32", f"-d{SECONDS}s", "--latency", "-s", str(script), url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text, text
-    p50, p99 = (re.search(rf"{p}%\s+(\S+)", text)[1] for p in (50, 99))  # type: ignore[index]
+    p50, p99 = (re.search(rf"(?m)^\s+{p}%\s+(\S+)$", text)[1] for p in (50, 99))  # type: ignore[index]
     return float(re.search(r"Requests/sec:\s+(\S+)", text)[1]), p50, p99  # type: ignore[index]
 
 
