@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from test_pages import drawn, words
 import cdp_core as cdp
 from cdp_core.dashboard import session
 from cdp_core.dashboard.pages import held as page
+from cdp_core.dashboard.views import quality
 from cdp_core.dashboard.views.quality import Held
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -110,3 +112,11 @@ def test_what_is_masked_cannot_be_edited(root: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(page.st, "caption", said.append)
     page.correct(Held("site", "m1", None, [], "{}", "held"))
     assert said == ["Switch on 'Show personal data' to correct this row."]
+
+
+def test_why_rows_are_held_says_since_when_and_which(root: Path) -> None:
+    with cdp.open(root) as ws:
+        (row,) = quality.held_by(ws).to_dicts()
+    assert (row["source"], row["event"], row["rule"], row["rows"]) == ("site", "Viewed", "plan.type", 3)
+    assert row["first_seen"] == row["last_seen"] == datetime(2024, 5, 5)
+    assert row["sample"] == "m0, m1, m2"

@@ -18,6 +18,9 @@ from cdp_core.dashboard.views import quality as view
 PAGE = 20
 _SHOWN_RUNS = 4
 VIEWS = ("Suites", "Quarantine", "Tracking plans", "Anomalies", "Stored events")
+_WHY = (
+    "source", "event", "description", "rows", "field", "severity", "first_seen", "last_seen", "sample", "rule",
+)  # fmt: skip
 _SEVERITIES = ("stop", "quarantine", "warn")
 _OUTCOMES = ("passed", "failed", "not checked")
 
@@ -246,13 +249,18 @@ def _quarantine(ws: cdp.Workspace) -> None:
             placeholder="–",
             key="held_by",
             alt="Rules with the rows that broke them, by source",
+            column_order=_WHY,
             column_config={
-                "source": column.TextColumn("Source"),
-                "rule": column.TextColumn("Rule"),
+                "source": column.TextColumn("Source", width=110),
+                "event": column.TextColumn("Event", width=110),
+                "description": column.TextColumn("What is wrong", width=300),
+                "rows": column.NumberColumn("Rows", format="localized", help="In all runs", width=70),
                 "field": column.TextColumn("Column", width=90),
-                "description": column.TextColumn("What is wrong", width="large"),
-                "severity": column.TextColumn("Severity"),
-                "rows": column.NumberColumn("Rows", format="localized", help="In all runs"),
+                "severity": column.TextColumn("Severity", width=90),
+                "first_seen": column.DatetimeColumn("First seen", format="D MMM YYYY", help="UTC", width=95),
+                "last_seen": column.DatetimeColumn("Last seen", format="D MMM YYYY", help="UTC", width=95),
+                "sample": column.TextColumn("Message IDs", width=180),
+                "rule": column.TextColumn("Rule", width=150),
             },
         )
     with st.container(border=True):

@@ -56,7 +56,7 @@ def broken(ws: cdp.Workspace) -> pl.DataFrame:
         "events",
         "first_seen",
         "last_seen",
-        pl.col("sample").map_elements(_ids, return_dtype=pl.String),
+        pl.col("sample").map_elements(ids_in_words, return_dtype=pl.String),
     )
 
 
@@ -81,7 +81,8 @@ def over_time(ws: cdp.Workspace) -> pl.DataFrame:
     return frame.select(run=pl.col("started_at").dt.strftime("%d %b %H:%M"), events=pl.col("events").fill_null(0))
 
 
-def _ids(text: str) -> str:
+def ids_in_words(text: str) -> str:
+    """A JSON list of message ids, with commas."""
     try:
         found = json.loads(text)
     except ValueError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import masking
+from cdp_core.dashboard.views.plans import ids_in_words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,10 +78,20 @@ def over_time(ws: cdp.Workspace) -> pl.DataFrame:
 
 
 def held_by(ws: cdp.Workspace) -> pl.DataFrame:
-    """Why rows are held. Columns: source, rule, field, description, rows."""
+    """Which rules rows break, most often first. Columns: source, event (of a track), rule, field, description,
+    severity, rows (in all runs), first_seen, last_seen (UTC, when such rows were received), sample (message ids).
+    """
+    import polars as pl
+
     table = ws.table("violations")
-    counted = table.group_by(["source", "rule", "field", "description", "severity"]).agg(rows=table["count"].sum())
-    return ws.polars(counted.order_by([counted.rows.desc(), counted.rule]).limit(100))
+    counted = table.group_by(["source", "event", "rule", "field", "description", "severity"]).agg(
+        rows=table["count"].sum().cast("int64"),
+        first_seen=table.first_seen.min(),
+        last_seen=table.last_seen.max(),
+        sample=table["sample"].max(),
+    )
+    frame = ws.polars(counted.order_by([counted.rows.desc(), counted.rule, counted.event]).limit(100))
+    return frame.with_columns(pl.col("sample").map_elements(ids_in_words, return_dtype=pl.String))
 
 
 def sources(ws: cdp.Workspace) -> dict[str, int]:
