@@ -389,12 +389,12 @@ def _type_into(page: Page, key: str, row: int, column: int, text: str) -> None:
     """A cell of an editable table: reached by arrow keys from its first one, opened, overwritten."""
     table = page.locator(f"[class*=st-key-{key}]").get_by_test_id("stDataFrame")
     table.scroll_into_view_if_needed()
+    idle(page)
     table.click(position={"x": 90, "y": 51})
-    for _ in range(row):
-        page.keyboard.press("ArrowDown")
-    for _ in range(column):
-        page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
+    for key_name in ["ArrowDown"] * row + ["ArrowRight"] * column + ["Enter"]:
+        # The table moves its cursor when it draws, which may take a while on a busy machine.
+        page.wait_for_timeout(250)
+        page.keyboard.press(key_name)
     _overwrite(page, text)
 
 
