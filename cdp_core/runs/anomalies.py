@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -103,11 +103,17 @@ def _found(engine: Engine, staging: Staging, spec: AnomalySpec, run_id: str, now
     import ibis
     import polars as pl
 
-    with engine.attach(staging) as staged:
-        fresh = engine.keep(staged("events").anti_join(staged("held"), KEY).mutate(run_id=ibis.literal(run_id)))
-        held = engine.keep(staged("held"))
     events, quarantine = engine.table("events"), engine.table("quarantine")
-    brought = _brought(engine, events, fresh, held, now)
+    with engine.attach(staging) as staged:
+        published = _published(engine, events, staged)
+        if published.is_empty():
+            return published
+        known = published["source"].unique().to_list()
+        fresh = staged("events").anti_join(staged("held"), KEY).mutate(run_id=ibis.literal(run_id))
+        fresh = engine.keep(fresh.filter(fresh.source.isin(known)))
+        held = staged("held")
+        held = engine.keep(held.filter(held.source.isin(known)))
+    brought = _brought(engine, published, fresh, held, now)
     if brought.is_empty():
         return brought
     first, last = brought["day"].min(), brought["day"].max()
@@ -131,7 +137,21 @@ def _found(engine: Engine, staging: Staging, spec: AnomalySpec, run_id: str, now
     return rows.sort(pl.col("z").abs(), *order, descending=[True, *[False] * len(order)])
 
 
-def _brought(engine: Engine, events: ir.Table, fresh: ir.Table, held: ir.Table, now: datetime) -> pl.DataFrame:
+def _published(engine: Engine, events: ir.Table, staged: Callable[[str], ir.Table]) -> pl.DataFrame:
+    """Events per day, of the batch's sources with a history that is long enough: source, day, known. The batch itself
+    is not looked at for the others, which on a first load is all of it.
+    """
+    import polars as pl
+
+    sources = staged("events").select("source").union(staged("held").select("source")).distinct()
+    names = engine.polars(sources)["source"].to_list()
+    found = events.filter(events.timestamp.notnull(), events.source.isin(names))
+    counted = engine.polars(found.group_by("source", day=found.timestamp.date()).agg(known=found.count()))
+    counted = counted.with_columns(pl.col("day").cast(pl.Date))
+    return counted.filter(pl.len().over("source") >= LEAST_DAYS)
+
+
+def _brought(engine: Engine, published: pl.DataFrame, fresh: ir.Table, held: ir.Table, now: datetime) -> pl.DataFrame:
     """The days of the batch that can be judged: source, day, and whether it is the day of receipt or of the event."""
     import ibis
     import polars as pl
@@ -145,13 +165,7 @@ def _brought(engine: Engine, events: ir.Table, fresh: ir.Table, held: ir.Table, 
         rows = rows.filter(rows["at"].notnull())
         days = engine.polars(rows.group_by("source", day=rows["at"].date()).agg(n=rows.count()))
         parts.append(days.with_columns(pl.col("day").cast(pl.Date), received=pl.lit(on)))
-    days = pl.concat(parts)
-    known = events.filter(events.timestamp.notnull(), events.source.isin(days["source"].unique().to_list()))
-    published = engine.polars(known.group_by("source", day=known.timestamp.date()).agg(known=known.count()))
-    published = published.with_columns(pl.col("day").cast(pl.Date))
-    lives = published.group_by("source").agg(born=pl.col("day").min(), days=pl.len())
-    days = days.join(lives.filter(pl.col("days") >= LEAST_DAYS), on="source").join(
-        published, on=["source", "day"], how="left"
-    )
+    lives = published.group_by("source").agg(born=pl.col("day").min())
+    days = pl.concat(parts).join(lives, on="source").join(published, on=["source", "day"], how="left")
     share = pl.col("n") / (pl.col("n") + pl.col("known").fill_null(0))
     return days.filter(pl.col("day") >= pl.col("born"), share >= _STRAGGLERS).select("source", "day", "received")
