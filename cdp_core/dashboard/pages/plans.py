@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 import cdp_core as cdp
-from cdp_core.dashboard import charts, drafts, parts
+from cdp_core.dashboard import charts, drafts, parts, saving
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard.pages import plan_form
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import plans as view
 
-_SEEN, _SAVED = "plan_seen", "plan_saved"
+_SEEN = "plan_seen"
 _NONE = (
     "A plan says which events a source sends and what is in them. Begin one from what a source has sent: "
     "`cdp quality plan infer SOURCE --name NAME --write`."
@@ -141,7 +140,7 @@ def _try(ws: cdp.Workspace, plans: list[str], users: dict[str, str]) -> None:
             with st.spinner("Checking the newest events with this plan; nothing is written."):
                 st.session_state[_SEEN] = _tried(ws, plan, source, draft.text, draft.standing)
         drafts.drop(draft, standing, key="plan_drop")
-    _saved(ws, plan, standing)
+    saving.saved("plan", standing, lambda edit: f"{plan}.yaml" if edit.name == plan else None, ws.plans.undo)
     seen: Tried | None = st.session_state.get(_SEEN)
     if seen is None or (seen.plan, seen.source) != (plan, source):
         return
@@ -169,33 +168,7 @@ def _offer(ws: cdp.Workspace, seen: Tried, text: str, standing: str) -> None:
     if text != seen.text:
         st.caption("The plan has changed since this preview. Show what it would do before saving it.")
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        wanted = st.button("Save this plan", key="plan_save", icon=":material/save:")
-        st.caption("Nothing changes before the next run.", width="stretch")
-    if wanted:
-        _write(lambda: ws.plans.save(seen.plan, text, expected=seen.standing))
-
-
-def _saved(ws: cdp.Workspace, plan: str, standing: str) -> None:
-    """What was just saved, with the way back, for as long as it stands."""
-    edit = st.session_state.get(_SAVED)
-    if edit is None or edit.name != plan or edit.after != standing:
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/check_circle: Saved in {f.escape(plan)}.yaml. The next run applies the plan.")
-        st.space("stretch")
-        if st.button("Undo", key="plan_undo", icon=":material/undo:", help="Put the earlier plan back"):
-            _write(lambda: ws.plans.undo(edit))
-
-
-def _write(act: Callable[[], object]) -> None:
-    """Change the file and draw the page anew, or say why not. What was saved is kept for the way back."""
-    try:
-        st.session_state[_SAVED] = act()
-    except cdp.CDPError as error:
-        st.error(f.escape(str(error)), icon=":material/error:")
-        return
-    st.rerun()
+    saving.button("plan", "Save this plan", lambda: ws.plans.save(seen.plan, text, expected=seen.standing))
 
 
 def _found(seen: Tried) -> None:

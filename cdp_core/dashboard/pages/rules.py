@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,11 @@ import streamlit as st
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import parts, session
+from cdp_core.dashboard import parts, saving, session
 from cdp_core.dashboard.views import decisions as view
 
 _SHOWN = ("audience", "before", "after", "entered", "exited")
-_SEEN, _SAVED = "rules_seen", "rules_saved"
+_SEEN = "rules_seen"
 _FIRST = "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
 
 
@@ -43,7 +43,7 @@ def draw(ws: cdp.Workspace) -> None:
     if st.button("Show what it would do", key="rules_try", type="primary", icon=":material/difference:"):
         with st.spinner("Computing identity, profiles and audiences with these rules; nothing is written."):
             st.session_state[_SEEN] = _tried(ws, text)
-    _saved(ws, standing)
+    saving.saved("rules", standing, lambda edit: str(edit.file), ws.identity.rules.undo)
     seen: Tried | None = st.session_state.get(_SEEN)
     if seen is None:
         return
@@ -78,34 +78,12 @@ def _offer(ws: cdp.Workspace, seen: Tried, text: str, standing: str) -> None:
     if text != seen.text:
         st.caption("The text has changed since this preview. Show what it would do before saving it.")
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        wanted = st.button("Save these rules to cdp.yaml", key="rules_save", icon=":material/save:")
-        st.caption("Nothing changes before the next run.", width="stretch")
-    if wanted:
-        with _as_file(text) as path:
-            _write(lambda: ws.identity.rules.save(path, version=seen.version))
+    saving.button("rules", "Save these rules to cdp.yaml", lambda: _save(ws, seen))
 
 
-def _saved(ws: cdp.Workspace, standing: str) -> None:
-    """What was just saved, with the way back, for as long as it stands."""
-    edit = st.session_state.get(_SAVED)
-    if edit is None or edit.after != standing:
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/check_circle: Saved in {f.escape(edit.file)}. The next run applies the rules.")
-        st.space("stretch")
-        if st.button("Undo", key="rules_undo", icon=":material/undo:", help="Put the earlier rules back"):
-            _write(lambda: ws.identity.rules.undo(edit))
-
-
-def _write(act: Callable[[], object]) -> None:
-    """Change cdp.yaml and draw the page anew, or say why not. What was saved is kept for the way back."""
-    try:
-        st.session_state[_SAVED] = act()
-    except cdp.CDPError as error:
-        st.error(f.escape(str(error)), icon=":material/error:")
-        return
-    st.rerun()
+def _save(ws: cdp.Workspace, seen: Tried) -> object:
+    with _as_file(seen.text) as path:
+        return ws.identity.rules.save(path, version=seen.version)
 
 
 def _changes(seen: dict[str, Any]) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 import cdp_core as cdp
-from cdp_core.dashboard import drafts, session
+from cdp_core.dashboard import drafts, saving, session
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard.drafts import Draft
 from cdp_core.dashboard.pages import suite_fields
 from cdp_core.dashboard.views import suite_form as view
 
-_SEEN, _SAVED = "suite_seen", "suite_saved"
+_SEEN = "suite_seen"
+_FORGET = st.cache_data.clear
+"""What is shown of suites is kept by the lake's snapshot, which a saved suite does not change."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def _actions(ws: cdp.Workspace, name: str, draft: Draft, standing: str) -> None:
             with st.spinner("Great Expectations checks real rows with this suite; nothing is written."):
                 st.session_state[_SEEN] = _tried(ws, name, draft)
         drafts.drop(draft, standing, key="suite_drop")
-    _saved(ws, name, standing)
+    file = f"{name}.json"
+    saving.saved("suite", standing, lambda edit: file if edit.name == name else None, ws.suites.undo, then=_FORGET)
     seen: Tried | None = st.session_state.get(_SEEN)
     if seen is None or seen.suite != name:
         return
@@ -192,34 +195,8 @@ def _offer(ws: cdp.Workspace, seen: Tried, draft: Draft) -> None:
     if draft.text != seen.text:
         st.caption("The suite has changed since this preview. Show what it would do before saving it.")
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        wanted = st.button("Save this suite", key="suite_save", icon=":material/save:")
-        st.caption("Nothing changes before the next run.", width="stretch")
-    if wanted:
-        _write(lambda: ws.suites.save(seen.suite, seen.text, expected=seen.standing))
-
-
-def _saved(ws: cdp.Workspace, name: str, standing: str) -> None:
-    """What was just saved, with the way back, for as long as it stands."""
-    edit = st.session_state.get(_SAVED)
-    if edit is None or edit.name != name or edit.after != standing:
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/check_circle: Saved in {f.escape(name)}.json. The next run applies the suite.")
-        st.space("stretch")
-        if st.button("Undo", key="suite_undo", icon=":material/undo:", help="Put the earlier suite back"):
-            _write(lambda: ws.suites.undo(edit))
-
-
-def _write(act: Callable[[], object]) -> None:
-    """Change the file and draw the page anew, or say why not. What was saved is kept for the way back."""
-    try:
-        st.session_state[_SAVED] = act()
-    except cdp.CDPError as error:
-        st.error(f.escape(str(error)), icon=":material/error:")
-        return
-    st.cache_data.clear()  # what is shown of suites is kept by the lake's snapshot, which has not changed
-    st.rerun()
+    save = partial(ws.suites.save, seen.suite, seen.text, expected=seen.standing)
+    saving.button("suite", "Save this suite", save, then=_FORGET)
 
 
 def _found(name: str, seen: Tried) -> None:
