@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cdp_core.config.load import check_config
 from cdp_core.config.merge import MAIN, Merged, as_written, read_files
 from cdp_core.config.problems import raise_first
 from cdp_core.config.splice import block_text, cut, put, put_block
+from cdp_core.config.whole import write_whole
 from cdp_core.errors import SpecError, UsageError
 
 _SECRET_LENGTH = 8
@@ -154,33 +154,17 @@ def _write(root: Path, merged: Merged, file: str, change: Callable[[str], str], 
 
 def _replace(path: Path, before: bytes, after: bytes) -> None:
     """Put `after` in the file's place, at once, provided that it still holds `before`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    try:
-        with temporary.open("xb") as file:
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(path.stat().st_mode & 0o7777)
+
+    def unchanged() -> None:
         if path.read_bytes() != before:
             raise UsageError(f"{path.name} has changed meanwhile", hint="repeat the edit; nothing was written")
-        temporary.replace(path)
-        _sync_folder(path.parent)
+
+    try:
+        write_whole(path, after, check=unchanged)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "check its rights and the disk; nothing was written"
         raise UsageError(f"{path.name} cannot be written: {reason}", hint=hint) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager

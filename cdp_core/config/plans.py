@@ -17,6 +17,7 @@ from cdp_core.config.merge import Merged
 from cdp_core.config.model import Config
 from cdp_core.config.problems import Place, Problem, nearest, raise_first, unknown
 from cdp_core.config.translate import translate
+from cdp_core.config.whole import write_whole
 from cdp_core.errors import SpecError, UsageError
 from cdp_core.quality.plan.spec import CallPlan, Plan, PropertyRule
 
@@ -233,13 +234,9 @@ def save_plan(root: Path, name: str, text: str, *, replace: bool = False) -> Pat
     if path.exists() and not replace:
         raise UsageError(f"there is a plan {name!r} already", where=f"{FOLDER}/{name}.yaml", hint="choose another name")
     raise_first(parse_plan(text.encode(), f"{FOLDER}/{name}.yaml", name)[1])
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(like_before(path, text))
-        fresh.replace(path)
+        write_whole(path, like_before(path, text))
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
         raise SpecError(f"the plan cannot be written: {reason}", where=f"{FOLDER}/{name}.yaml") from None
     return path

@@ -10,6 +10,7 @@ from typing import Any
 
 from cdp_core.config.edit import alone
 from cdp_core.config.plans import like_before
+from cdp_core.config.whole import write_whole
 from cdp_core.errors import CDPError, SpecError, UsageError
 from cdp_core.quality.reading import parse_suite
 from cdp_core.quality.spec import Kind, Suite
@@ -109,16 +110,12 @@ def replace_suite(root: Path, name: str, text: str, *, expected: str | None, sou
 
 
 def _write(path: Path, text: str, name: str) -> None:
-    fresh = path.with_name(f".{path.name}.new")
     try:
         if not text:
             path.unlink(missing_ok=True)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(like_before(path, text))
-        fresh.replace(path)
+        write_whole(path, like_before(path, text))
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"the suite cannot be written: {reason}", where=place(name)) from None
 
