@@ -6,16 +6,13 @@ The format is Great Expectations' own. What a failure means stands in each expec
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 from cdp_core.errors import SpecError
 from cdp_core.quality.reading import parse_suite
 from cdp_core.quality.spec import Expectation, Kind, Suite, place
 
-__all__ = ["FOLDERS", "Expectation", "Suite", "load_suite", "load_suites", "parse_suite", "save_suite", "suite_text"]
+__all__ = ["FOLDERS", "Expectation", "Suite", "load_suite", "load_suites", "parse_suite"]
 FOLDERS: dict[Kind, str] = {"source": "sources", "table": "tables"}
 
 
@@ -47,37 +44,3 @@ def load_suite(path: Path, kind: Kind) -> Suite:
     except UnicodeDecodeError:
         raise SpecError("the suite is not UTF-8 text", where=place(path), hint="save it as UTF-8") from None
     return parse_suite(text, path, kind)
-
-
-def save_suite(suite: Suite) -> None:
-    """Write the suite to its file, whole or not at all. Raises SpecError when `load_suites` would refuse it."""
-    text = suite_text(suite)
-    parse_suite(text, suite.path, suite.kind)
-    suite.path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = suite.path.with_name(f".{suite.path.name}.new")
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(suite.path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        reason = (error.strerror or str(error)).lower()
-        raise SpecError(f"the suite cannot be written: {reason}", where=place(suite.path)) from None
-
-
-def suite_text(suite: Suite) -> str:
-    """The suite's file: one line for each field of an expectation, so that a change is one line of a diff."""
-    head = {key: value for key, value in suite.to_json().items() if key != "expectations"}
-    lines = [f"  {_json(key)}: {_json(value)}," for key, value in head.items()]
-    blocks = [
-        "    {\n" + ",\n".join(f"      {_json(k)}: {_json(v)}" for k, v in item.to_json().items()) + "\n    }"
-        for item in suite.expectations
-    ]
-    body = ",\n".join(blocks)
-    return "\n".join(["{", *lines, '  "expectations": [', *([body] if body else []), "  ]", "}"]) + "\n"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

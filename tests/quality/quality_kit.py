@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from cdp_core.engine.staging import Staging
+from cdp_core.quality.reading import parse_suite
 from cdp_core.quality.spec import Expectation, Suite
 
 NOW = datetime(1998, 7, 1)
@@ -37,3 +39,26 @@ def stage_people(staging: Staging, rows: list[dict[str, Any]], source: str = "pe
     ]  # fmt: skip
     staging.append("events", pl.DataFrame(events, schema=EVENT))
     return {source: f"rows_{source}"}
+
+
+def write_suite(suite: Suite) -> None:
+    """The suite in its file, if a run would take it."""
+    text = suite_text(suite)
+    parse_suite(text, suite.path, suite.kind)
+    suite.path.write_text(text)
+
+
+def suite_text(suite: Suite) -> str:
+    """The suite's file: one line for each field of an expectation, so that a change is one line of a diff."""
+    head = {key: value for key, value in suite.to_json().items() if key != "expectations"}
+    lines = [f"  {_json(key)}: {_json(value)}," for key, value in head.items()]
+    blocks = [
+        "    {\n" + ",\n".join(f"      {_json(k)}: {_json(v)}" for k, v in item.to_json().items()) + "\n    }"
+        for item in suite.expectations
+    ]
+    body = ",\n".join(blocks)
+    return "\n".join(["{", *lines, '  "expectations": [', *([body] if body else []), "  ]", "}"]) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quality_kit import suite_text, write_suite
 
 from cdp_core.errors import SpecError
-from cdp_core.quality.suites import Expectation, load_suites, parse_suite, save_suite, suite_text
+from cdp_core.quality.suites import Expectation, load_suites, parse_suite
 from cdp_core.tables import CANONICAL
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_save_keeps_everything_and_is_read_back_equal(tmp_path: Path) -> None:
         meta={"team": "crm"}, notes="of the suite",
     )  # fmt: skip
     (before,) = load_suites(tmp_path)
-    save_suite(before)
+    write_suite(before)
     (after,) = load_suites(tmp_path)
     assert after.to_json() == before.to_json()
     raw = json.loads(path.read_text())
@@ -87,7 +88,7 @@ def test_save_refuses_what_load_would(tmp_path: Path) -> None:
     held = suite.expectations[0].model_copy(update={"severity": "quarantine"})
     before = path.read_text()
     with pytest.raises(SpecError, match="quarantine"):
-        save_suite(suite.model_copy(update={"expectations": (held,)}))
+        write_suite(suite.model_copy(update={"expectations": (held,)}))
     assert path.read_text() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -102,7 +103,7 @@ def test_a_new_expectation_can_be_added(tmp_path: Path) -> None:
         rule="id_unique",
         description="An id is there once",
     )
-    save_suite(suite.model_copy(update={"expectations": (*suite.expectations, added)}))
+    write_suite(suite.model_copy(update={"expectations": (*suite.expectations, added)}))
     (after,) = load_suites(tmp_path)
     assert [e.rule for e in after.expectations] == ["email_given", "id_unique"]
 
