@@ -116,6 +116,19 @@ def test_a_file_cut_in_half_stops(shop: Path) -> None:
     assert run(shop).status == "stopped"
 
 
+def test_two_weeks_published_are_a_history_and_less_is_none(tmp_path: Path) -> None:
+    """What comes at once is not judged by itself: it may be the backlog of a source that has only begun."""
+    for published, status in ((13, "succeeded"), (14, "stopped")):
+        root = tmp_path / str(published)
+        root.mkdir()
+        write(root, "a", shop_events(usual=60, days=range(BEFORE - 40, BEFORE - 40 + published)))
+        configure(root, SPIKE + timedelta(days=1), "{action: stop}")
+        assert run(root).status == "succeeded"
+        backlog = range(BEFORE - 40 + published, BEFORE + 1)
+        write(root, "b", shop_events(2, usual=60, days=backlog, lost=SPIKE, volume={SPIKE: 4.0}))
+        assert run(root).status == status, published
+
+
 def test_the_day_is_not_over(shop: Path) -> None:
     """Runs of the same day bring it bit by bit."""
     configure(shop, SPIKE, "{action: stop}")
