@@ -3,6 +3,11 @@
 A destination class has two pydantic models, `Options` (its keys under `destinations:`) and `SyncOptions` (the keys of
 `options:` of a sync that uses it), and is made as `cls(options, root)`; making one opens nothing.
 
+It sends and reports, no more: whoever calls it tries again what is `Unavailable`, halves what is `BatchRefused`, keeps
+to the limits, and writes down what became of every row. Class attributes say what the service bears, and cdp.yaml may
+say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
+than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for).
+
     class Webhook:
         class Options(BaseModel):
             url: str
@@ -23,6 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from cdp_core.errors import DestinationError, Retryable, Terminal
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -34,7 +41,8 @@ class Delivery:
     """What a destination must know before the first batch of a sync.
 
     `fields` maps each mapped field to its type: string, int64, float64, boolean, decimal(p, s), date, timestamp (UTC)
-    or array<string>. `options` is the destination's own `SyncOptions`. `plan_id` is equal for equal content.
+    or array<string>. `options` is the destination's own `SyncOptions`. `plan_id` is equal for equal content. `mode` is
+    the sync's: what a row of `send` means where the service tells creating from changing.
     """
 
     sync: str
@@ -42,36 +50,68 @@ class Delivery:
     fields: dict[str, str]
     options: Any
     plan_id: str = ""
+    mode: str = "mirror"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Rows to add or change. `rows` has one typed column per mapped field (times are UTC without a zone); `key` names
     the column that identifies a row, never null and never twice. `payload` holds each row as JSON text, in the same
-    order. `id` is equal when the same content is sent again: usable as an idempotency key.
+    order. `id` is equal when the call is tried again: usable as its idempotency key. `ids` holds one such key per row,
+    in the same order: equal whenever this delivery of the row is tried again, in a later run too, and never used for
+    another. It is None where nobody keeps a ledger.
     """
 
     rows: pl.DataFrame
     key: str
     payload: pl.Series
     id: str = ""
+    ids: pl.Series | None = None
 
 
 @dataclass(frozen=True)
 class SendResult:
-    """What became of a batch: rows named in `failed` (key → reason) were refused, all others were taken.
+    """What became of a batch: rows named in `failed` (key → reason) were refused, those in `later` (key → reason) may
+    be taken when they are sent again (a lock, a limit), all others were taken.
 
     A reason says what is wrong and in which field, never a customer's value.
     """
 
     failed: Mapping[Any, str] = field(default_factory=dict)
+    later: Mapping[Any, str] = field(default_factory=dict)
+
+
+class Unavailable(DestinationError, Retryable):
+    """Not now: no connection, no answer in time, too many calls, a server's own fault. Nothing is wrong with the rows.
+
+    `retry_after` is in seconds, when the other side named a time.
+
+    >>> Unavailable("answered 503", where="crm", retry_after=30).retry_after
+    30
+    """
+
+    def __init__(self, what: str, *, retry_after: float | None = None, **more: Any) -> None:
+        super().__init__(what, **more)
+        self.retry_after = retry_after
+
+
+class BatchRefused(DestinationError, Terminal):
+    """The whole batch was refused for what is in it, without a word on which rows: it is halved until they are found.
+
+    `reason` is what the ledger says of a row that is refused alone: no customer's value in it.
+    """
+
+    def __init__(self, reason: str, **more: Any) -> None:
+        super().__init__(reason, **more)
+        self.reason = self.what
 
 
 class Destination(Protocol):
     """The least a destination can do.
 
-    Raises DestinationError when it cannot be reached or refuses everything; a refused row is a result, no error.
-    Sending the same rows again must have the effect of sending them once.
+    Raises Unavailable, BatchRefused, or DestinationError for what no later call will mend (a wrong password, a list
+    that is not there); a refused row is a result, no error. Sending the same rows again must have the effect of
+    sending them once.
     """
 
     def prepare(self, delivery: Delivery) -> None:

@@ -38,7 +38,7 @@ def open_destination(name: str, spec: DestinationSpec, *, root: Path) -> Destina
 def delivery_for(name: str, sync: SyncSpec, destination: Any, fields: dict[str, str], plan_id: str = "") -> Delivery:
     """What `destination` is told before the first batch. Raises SpecError for a wrong option of the sync."""
     options = parsed(destination.SyncOptions, sync.options, where=f"syncs.{name}.options")
-    return Delivery(sync=name, key=sync.key, fields=fields, options=options, plan_id=plan_id)
+    return Delivery(sync=name, key=sync.key, fields=fields, options=options, plan_id=plan_id, mode=sync.mode)
 
 
 def parsed(model: type[BaseModel], options: Mapping[str, Any], *, where: str) -> BaseModel:
