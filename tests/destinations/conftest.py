@@ -18,7 +18,7 @@ __all__ = ["postgres_server", "postgres_url"]
 @pytest.fixture
 def syncer(lake: Engine, tmp_path: Path) -> Callable[..., Syncer]:
     """A sync into a CSV file, unless a destination is given."""
-    from cdp_core.destinations.file import FileDestination, FileOptions
+    from cdp_core.destinations.files.file import FileDestination, FileOptions
 
     def make(**given: Any) -> Syncer:
         given.setdefault("destination", FileDestination(FileOptions(path="out"), tmp_path))

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from cdp_core.destinations.base import Destination
-from cdp_core.destinations.file import FileDestination, FileOptions
-from cdp_core.destinations.postgres import PostgresDestination, PostgresOptions
+from cdp_core.destinations.databases.postgres import PostgresDestination, PostgresOptions
+from cdp_core.destinations.files.file import FileDestination, FileOptions
 from cdp_core.testing import DestinationContract
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from syncing import Syncer, person
 
-from cdp_core.destinations.file import FileDestination, FileOptions, FileSyncOptions
+from cdp_core.destinations.files.file import FileDestination, FileOptions, FileSyncOptions
 from cdp_core.errors import DestinationError
 
 Make = Callable[..., Syncer]

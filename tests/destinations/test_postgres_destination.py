@@ -15,7 +15,7 @@ from postgres import PASSWORD, Server
 from syncing import Syncer, person
 
 from cdp_core.destinations.base import Delivery
-from cdp_core.destinations.postgres import PostgresDestination, PostgresOptions, PostgresSyncOptions
+from cdp_core.destinations.databases.postgres import PostgresDestination, PostgresOptions, PostgresSyncOptions
 from cdp_core.errors import DestinationError, Retryable
 
 pytestmark = pytest.mark.postgres

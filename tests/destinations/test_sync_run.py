@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from syncing import NOW, Syncer, person
 
-from cdp_core.destinations.file import FileDestination, FileOptions
+from cdp_core.destinations.files.file import FileDestination, FileOptions
 from cdp_core.engine import Engine
 from cdp_core.errors import ContractError, DestinationError, WorkspaceBusy
 from cdp_core.testing.flaky import FlakyDestination, Outage
@@ -235,7 +235,7 @@ sys.path.insert(0, {tests!r})
 from syncing import Syncer, person
 from cdp_core.engine import EngineSpec, open_engine
 from cdp_core.destinations import file, ledger, sync
-from cdp_core.destinations.file import FileDestination, FileOptions
+from cdp_core.destinations.files.file import FileDestination, FileOptions
 root = pathlib.Path({root!r})
 engine = open_engine(root, EngineSpec())
 engine.ensure_tables()

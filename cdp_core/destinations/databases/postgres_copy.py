@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations.base import Delivery
-from cdp_core.destinations.postgres_table import names
+from cdp_core.destinations.databases.postgres_table import names
 
 if TYPE_CHECKING:
     import polars as pl

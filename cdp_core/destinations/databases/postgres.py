@@ -82,13 +82,13 @@ class PostgresDestination:
         return f"postgres:{self._shown()}/{options.schema_}.{options.table}:{delivery.key}"
 
     def present(self, delivery: Delivery) -> bool:
-        from cdp_core.destinations import postgres_table
+        from cdp_core.destinations.databases import postgres_table
 
         with self._open() as connection, self._translated():
             return postgres_table.exists(connection, delivery.options.schema_, delivery.options.table)
 
     def prepare(self, delivery: Delivery) -> None:
-        from cdp_core.destinations import postgres_table
+        from cdp_core.destinations.databases import postgres_table
 
         self._delivery = delivery
         self._connection = self._connect()
@@ -98,7 +98,7 @@ class PostgresDestination:
     def send(self, batch: Batch) -> SendResult:
         if not batch.rows.height:
             return SendResult()
-        from cdp_core.destinations import postgres_copy
+        from cdp_core.destinations.databases import postgres_copy
 
         delivery = self._prepared()
         return self._halving(batch.rows, batch.key, lambda c, rows: postgres_copy.upsert(c, delivery, rows))
@@ -106,7 +106,7 @@ class PostgresDestination:
     def remove(self, keys: pl.Series) -> SendResult:
         if not keys.len():
             return SendResult()
-        from cdp_core.destinations import postgres_copy
+        from cdp_core.destinations.databases import postgres_copy
 
         delivery = self._prepared()
         return self._halving(
@@ -155,7 +155,7 @@ class PostgresDestination:
         """None when the rows went through, the reason when their data was refused; other errors are raised."""
         import psycopg
 
-        from cdp_core.destinations.postgres_table import reason
+        from cdp_core.destinations.databases.postgres_table import reason
 
         assert self._connection is not None
         try:
@@ -199,7 +199,7 @@ class PostgresDestination:
         """Errors of the driver as one line with neither password nor data in it."""
         import psycopg
 
-        from cdp_core.destinations.postgres_table import described
+        from cdp_core.destinations.databases.postgres_table import described
 
         try:
             yield

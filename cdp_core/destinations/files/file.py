@@ -12,7 +12,7 @@ from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
-    from cdp_core.destinations.writers import Writer
+    from cdp_core.destinations.files.writers import Writer
 
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
@@ -111,7 +111,7 @@ class FileDestination:
         return f"file:{path}?{options.kind}:{options.packed}:{escaped}"
 
     def prepare(self, delivery: Delivery) -> None:
-        from cdp_core.destinations.writers import open_writer
+        from cdp_core.destinations.files.writers import open_writer
 
         path = self._path = self.path(delivery.options)
         try:

@@ -1,0 +1,1 @@
+"""Databases that take rows into a table."""

@@ -1,0 +1,1 @@
+"""Files, here or in a bucket."""

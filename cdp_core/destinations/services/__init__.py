@@ -1,0 +1,1 @@
+"""Services that take people or events over HTTP, one file each."""
