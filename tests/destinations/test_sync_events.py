@@ -207,7 +207,8 @@ def test_random_runs_send_every_event_once_and_never_touch_it_again(world: World
 _KILLED = """
 import os, signal, sys
 import cdp_core as cdp
-from cdp_core.destinations import sync, postgres
+from cdp_core.destinations import sync
+from cdp_core.destinations.databases import postgres
 postgres.PostgresDestination.batch_rows = 7
 sync.SETTLE_ROWS = 14
 plain = postgres.PostgresDestination.send

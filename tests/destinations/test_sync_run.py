@@ -234,7 +234,8 @@ import polars as pl
 sys.path.insert(0, {tests!r})
 from syncing import Syncer, person
 from cdp_core.engine import EngineSpec, open_engine
-from cdp_core.destinations import file, ledger, sync
+from cdp_core.destinations import ledger, sync
+from cdp_core.destinations.files import file
 from cdp_core.destinations.files.file import FileDestination, FileOptions
 root = pathlib.Path({root!r})
 engine = open_engine(root, EngineSpec())
