@@ -25,6 +25,8 @@ from cdp_core.quality import validator
 pytestmark = pytest.mark.xdist_group("docs")
 REFERENCE = ROOT / "docs" / "reference"
 FOLLOWED = [p for p in PAGES if any(b.language in ("console", "yaml", "python", "json") for b in docs_pages.blocks(p))]
+SECRETS = ("LOYALTY_SECRET",)
+"""Names that pages take from the environment."""
 NEEDS_POSTGRES = ROOT / "docs" / "how-to" / "sync-to-postgresql.md"
 PLUGIN = ROOT / "docs" / "how-to" / "write-a-plugin.md"
 
@@ -69,6 +71,9 @@ def folder(world: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypa
 def reader(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     page: Path = request.getfixturevalue("page")
     found = Reader(folder, exact=docs_pages.starts_empty(page))
+    for name in SECRETS:
+        monkeypatch.setenv(name, "made-up")
+        found.environ[name] = "made-up"
     if page == NEEDS_POSTGRES:
         url = request.getfixturevalue("postgres_url")
         monkeypatch.setenv("WAREHOUSE_URL", url)
