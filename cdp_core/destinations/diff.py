@@ -45,17 +45,29 @@ class Terms:
     key_column: str
 
     @property
+    def compares(self) -> bool:
+        """Whether a row that is there as it is now needs no second look."""
+        return not (self.once or self.whole or self.lost or self.full or self.removing)
+
+    @property
     def mark(self) -> str:
         """The row_hash of all rows of mode insert: where they were sent, whatever is in them."""
         return hashlib.md5(self.place.encode(), usedforsecurity=False).hexdigest()
+
+
+def hashed(rows: ir.Table, terms: Terms) -> ir.Table:
+    """The mapped model with row_hash."""
+    import ibis
+
+    content = (ibis.literal(terms.place + "\n") + rows.payload).hexdigest("md5")
+    return rows.mutate(row_hash=ibis.literal(terms.mark) if terms.once else content)
 
 
 def with_hash(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     """The mapped model, computed once, with row_hash and why a row cannot be sent (`reason`)."""
     import ibis
 
-    hashed = (ibis.literal(terms.place + "\n") + rows.payload).hexdigest("md5")
-    kept = engine.keep(rows.mutate(row_hash=ibis.literal(terms.mark) if terms.once else hashed))
+    kept = engine.keep(hashed(rows, terms))
     counted = kept.filter(kept.key.notnull()).group_by("key").aggregate(copies=lambda t: t.count())
     twice = counted.filter(counted.copies > 1)
     joined = kept.left_join(twice, kept.key == twice.key).drop("key_right")
@@ -64,12 +76,13 @@ def with_hash(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     return joined.mutate(reason=reason).drop("copies")
 
 
-def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
+def diff(model: ir.Table, ledger: ir.Table, terms: Terms, keys: ir.Table | None = None) -> ir.Table:
     """One row per key with its operation: add, change, remove, unchanged, invalid or withheld.
 
     Two more are bookkeeping: `hold` (delivered, not in the model, stays: only for destinations written whole) and
     `lapse` (never taken by the destination and gone from the model). `barred` of the model says why a row may not be
-    sent: such a row is removed where the sync may do that, and withheld elsewhere.
+    sent: such a row is removed where the sync may do that, and withheld elsewhere. `keys` are those of all valid rows,
+    where `model` is only a part of them.
     """
     import ibis
 
@@ -92,7 +105,7 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
         told=_told(current),
         in_model=True,
     )
-    gone = _gone(model, old, terms)
+    gone = _gone(model, old, terms, keys)
     columns = columns_of(terms)
     return current.select(*columns).union(gone.select(*columns))
 
@@ -160,11 +173,11 @@ def _attempts(rows: ir.Table) -> ir.IntegerValue:
     return open_before.ifelse(rows.old_attempts, ibis.literal(0, "int64")) + 1
 
 
-def _gone(model: ir.Table, old: ir.Table, terms: Terms) -> ir.Table:
+def _gone(model: ir.Table, old: ir.Table, terms: Terms, keys: ir.Table | None) -> ir.Table:
     """Ledger rows that no valid row of the model stands for. A key that became invalid is still there: it stays."""
     import ibis
 
-    valid = model.filter(model.reason.isnull()).select("key")
+    valid = model.filter(model.reason.isnull()).select("key") if keys is None else keys
     doubled = model.filter(model.reason == DUPLICATE_KEY).select(twin="key").distinct()
     rows = old.anti_join(valid, "key").rename(profile_id="old_profile_id")
     rows = rows.left_join(doubled, rows.key == doubled.twin)

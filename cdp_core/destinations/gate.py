@@ -22,6 +22,10 @@ class Gate:
     consents: ir.Table | None = None
     suppressed: ir.Table | None = None
 
+    @property
+    def active(self) -> bool:
+        return self.suppressed is not None or bool(self.categories)
+
     def judged(self, rows: ir.Table) -> ir.Table:
         """`rows` (with profile_id) and one column more: `barred`, why a row may not be sent, or null.
 

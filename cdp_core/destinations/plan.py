@@ -14,6 +14,7 @@ from cdp_core.destinations.diff import DISMISSED, SENT, WITHHELD, Terms, diff, w
 from cdp_core.destinations.gate import Gate
 from cdp_core.destinations.mapping import column_of, field_types, mapped, payload, read_back
 from cdp_core.destinations.open import delivery_for
+from cdp_core.destinations.settled import unsettled
 from cdp_core.destinations.spec import SyncSpec
 
 if TYPE_CHECKING:
@@ -92,15 +93,18 @@ def plan_sync(
     before = ledgers.summary(engine, own)
     fields = field_types(sync, mapped(engine, name, sync, completed(model)))
     terms = _terms(name, sync, destination, fields, before)
-    old = own
+    gate = Gate() if terms.removing or gate is None else gate
+    old, keys, total = own, None, None
     if terms.once:
         rows = once.unsent(engine, name, sync, model, once.done_before(own, terms), completed)
         old = once.open_before(engine, own, terms)
+    elif terms.compares and before.delivered:
+        narrow = unsettled(engine, name, sync, completed(model), own, terms, gate)
+        rows, keys, total = narrow.rows, narrow.keys, narrow.total
     else:
         rows = completed(model)
     current = with_hash(engine, mapped(engine, name, sync, rows), terms)
-    judged = (Gate() if terms.removing or gate is None else gate).judged(current)
-    kept = _kept(engine, diff(judged, old, terms), terms)
+    kept = _kept(engine, diff(gate.judged(current), old, terms, keys), terms)
     counts = _counts(engine, kept)
     back = [o for o in ("hold", "remove") if counts.get(o) and (o == "hold" or _needs_rows(destination, terms))]
     if back:
@@ -108,9 +112,9 @@ def plan_sync(
     if terms.once:
         counts["unchanged"] = once.size(engine, model) - once.size(engine, current)
     elif not terms.whole:
-        counts["unchanged"] = once.size(engine, current) - sum(
-            counts.get(o, 0) for o in ("add", "change", "recalled", "invalid", "withheld")
-        )
+        total = once.size(engine, current) if total is None else total
+        looked_at = ("add", "change", "recalled", "invalid", "withheld")
+        counts["unchanged"] = total - sum(counts.get(operation, 0) for operation in looked_at)
     if terms.once and terms.whole:
         kept, counts = _with_sent_before(engine, kept, counts, own, terms, current, list(fields))
     shown = {name: counts.get(name, 0) for name in ("add", "change", "remove", "unchanged", "invalid", "withheld")}
