@@ -168,9 +168,24 @@ AUDIENCE_CHANGES = _define(
 SYNC_LEDGER = _define(
     "sync_ledger",
     "What every destination was sent, row by row. status: delivered, pending, failed, withheld, dead. "
-    "operation: add, change, remove.",
+    "operation: add, change, remove. `delivery_id` is the idempotency key of this delivery: equal however often it is "
+    "tried. `before` is what the destination has, where that is not known to be `payload`.",
     "sync key",
-    "sync key profile_id row_hash payload status error attempts:i operation sent_at:t run_id",
+    "sync key profile_id row_hash payload status error attempts:i operation sent_at:t run_id delivery_id before",
+)
+SYNC_LOG = _define(
+    "sync_log",
+    "History of the ledger: every row that was delivered, refused, removed or withheld, in every run. Append-only.",
+    "",
+    "sync key profile_id operation status error sent_at:t run_id",
+)
+SYNC_RUNS = _define(
+    "sync_runs",
+    "What every run of a sync did. status: running, succeeded, partial (some rows were refused), interrupted, "
+    "cancelled. `pending` rows are still to be sent; `mapping` is the mapping as JSON.",
+    "sync run_id",
+    "sync run_id destination plan_id status error started_at:t finished_at:t delivered:i removed:i failed:i pending:i "
+    "unchanged:i invalid:i withheld:i mapping",
 )
 CONSENTS = _define(
     "consents",

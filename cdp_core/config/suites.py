@@ -19,7 +19,8 @@ from cdp_core.tables import CANONICAL
 
 FOLDER = "expectations"
 _UNCHECKED = ("quarantine", "violations", "quality_results", "matching_models", "identity_compared", "sync_ledger",
-              "source_state", "source_columns", "source_loads", "stage_state", "runs")  # fmt: skip
+              "sync_log", "sync_runs", "source_state", "source_columns", "source_loads", "stage_state",
+              "runs")  # fmt: skip
 """What a run writes down about itself: it checks no suite of these."""
 
 

@@ -59,7 +59,8 @@ class Batch:
     the column that identifies a row, never null and never twice. `payload` holds each row as JSON text, in the same
     order. `id` is equal when the call is tried again: usable as its idempotency key. `ids` holds one such key per row,
     in the same order: equal whenever this delivery of the row is tried again, in a later run too, and never used for
-    another. It is None where nobody keeps a ledger.
+    another. `before` holds each row as the destination has it, as JSON text, null where it has none. Both are None
+    where nobody keeps a ledger.
     """
 
     rows: pl.DataFrame
@@ -67,6 +68,7 @@ class Batch:
     payload: pl.Series
     id: str = ""
     ids: pl.Series | None = None
+    before: pl.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,12 @@ class Destination(Protocol):
 class SupportsRemove(Protocol):
     def remove(self, keys: pl.Series) -> SendResult:
         """Remove the rows with these keys, all of which this sync has delivered. A missing one is no failure."""
+
+
+@runtime_checkable
+class SupportsRemoveRows(Protocol):
+    def remove_rows(self, batch: Batch) -> SendResult:
+        """As `remove`, for a service that must be told more than a key: the rows as they were delivered."""
 
 
 @runtime_checkable

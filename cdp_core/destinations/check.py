@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from cdp_core.destinations.base import ReplacesWhole, SupportsPlace
 from cdp_core.destinations.model import EVENT_COLUMNS
 from cdp_core.destinations.open import delivery_for, destination_class, open_destination, parsed
-from cdp_core.destinations.spec import PATHS, AudienceModel, DestinationSpec, EventsModel, SqlModel, SyncSpec
+from cdp_core.destinations.spec import PATHS, AudienceModel, DestinationSpec, EventsModel, Mode, SqlModel, SyncSpec
 from cdp_core.errors import SpecError
+
+REMOVING = frozenset({"mirror", "remove"})
 
 
 def check_destination(name: str, spec: DestinationSpec) -> None:
@@ -80,14 +83,28 @@ def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, Desti
 def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec) -> None:
     cls = destination_class(sync.destination, destination)
     parsed(cls.SyncOptions, sync.options, where=f"syncs.{name}.options")
-    if sync.mode == "mirror" and not can_remove(cls):
+    allowed = modes(cls)
+    if sync.mode not in allowed:
+        what = "cannot remove rows, which" if sync.mode in REMOVING and not can_remove(cls) else "has no meaning for"
+        tail = f"mode {sync.mode} does" if what.startswith("cannot") else f"mode {sync.mode}"
         raise SpecError(
-            f"destination {sync.destination!r} ({destination.type}) cannot remove rows, which mode mirror does",
+            f"destination {sync.destination!r} ({destination.type}) {what} {tail}",
             where=f"syncs.{name}.mode",
-            choices=["upsert", "insert"],
+            choices=[mode for mode in get_args(Mode) if mode in allowed],
         )
 
 
 def can_remove(cls: type) -> bool:
     """Whether a destination class can take rows away: by key, or by being written whole."""
-    return hasattr(cls, "remove") or bool(getattr(cls, "whole", False))
+    return hasattr(cls, "remove") or hasattr(cls, "remove_rows") or bool(getattr(cls, "whole", False))
+
+
+def modes(cls: type) -> frozenset[str]:
+    """The modes of a sync that a destination class has a meaning for, from what it says or from its methods."""
+    said = getattr(cls, "modes", None)
+    if said is not None:
+        return frozenset(said)
+    found = {"upsert", "insert", "full"}
+    if can_remove(cls):
+        found |= {"mirror"} if getattr(cls, "whole", False) else REMOVING
+    return frozenset(found)

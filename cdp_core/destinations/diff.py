@@ -1,7 +1,7 @@
 """The diff of a model against what was delivered before, as Ibis expressions.
 
 What counts as there at the destination: every ledger row, except removals that were delivered and additions that were
-refused. A pending row may be there or not (its run was killed), so it is sent again, or removed.
+refused or withheld. A pending row may be there or not (its run was killed), so it is sent again, or removed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ SENT = ("add", "change", "remove")
 NULL_KEY = "the key is missing"
 DUPLICATE_KEY = "the key occurs in more than one row of the model"
 DISMISSED = "was refused before with the same content and dismissed"
-_LEDGER = ("profile_id", "row_hash", "payload", "status", "operation", "attempts")
+WITHHELD = "withheld"
+_LEDGER = (
+    "profile_id", "row_hash", "payload", "status", "operation", "attempts", "error", "delivery_id", "before",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """What the diff depends on besides the tables. `lost`: nothing of what was delivered is there any more; `once`:
-    what was sent to a place is not compared with what it would be now.
+    what was sent to a place is not compared with what it would be now; `full`: all is sent again; `removing`: what is
+    in the model shall not be at the destination.
     """
 
     place: str
@@ -35,6 +39,8 @@ class Terms:
     once: bool
     whole: bool
     lost: bool
+    full: bool = False
+    removing: bool = False
     fields: int
     key_column: str
 
@@ -62,17 +68,29 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
     """One row per key with its operation: add, change, remove, unchanged, invalid or withheld.
 
     Two more are bookkeeping: `hold` (delivered, not in the model, stays: only for destinations written whole) and
-    `lapse` (never taken by the destination and gone from the model).
+    `lapse` (never taken by the destination and gone from the model). `barred` of the model says why a row may not be
+    sent: such a row is removed where the sync may do that, and withheld elsewhere.
     """
     import ibis
 
     old = ledger.select(key="key", **{f"old_{c}": c for c in _LEDGER})
+    old = old.mutate(old_before=_before(old))
     joined = model.left_join(old, model.key == old.key).drop("key_right")
     current = joined.mutate(operation=_operation(joined, terms), attempts=_attempts(joined))
-    changed, withheld = current.operation == "change", current.operation == "withheld"
+    withheld = current.operation == WITHHELD
+    recalled = (current.operation == "remove") & current.barred.notnull()
+    nothing = ibis.null("string")
     current = current.mutate(
-        old_payload=changed.ifelse(current.old_payload, ibis.null("string")),
-        reason=withheld.ifelse(DISMISSED, current.reason),
+        reason=ibis.cases(
+            (current.reason.notnull(), current.reason),
+            (withheld & current.barred.isnull(), ibis.literal(DISMISSED)),
+            else_=current.barred,
+        ),
+        payload=recalled.ifelse(current.old_before, current.payload),
+        row_hash=recalled.ifelse(nothing, current.row_hash),
+        delivery_id=_delivery(current),
+        told=_told(current),
+        in_model=True,
     )
     gone = _gone(model, old, terms)
     columns = columns_of(terms)
@@ -80,23 +98,58 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms) -> ir.Table:
 
 
 def columns_of(terms: Terms) -> list[str]:
-    fixed = ["key", "profile_id", "operation", "row_hash", "payload", "reason", "attempts", "old_payload"]
+    fixed = [
+        "key", "profile_id", "operation", "row_hash", "payload", "reason", "attempts", "old_before", "delivery_id",
+        "told", "in_model",
+    ]  # fmt: skip
     return [*fixed, *(column_of(i) for i in range(terms.fields))]
+
+
+def _before(old: ir.Table) -> ir.StringValue:
+    """What the destination has. Ledgers from before this was written down know it of delivered rows only."""
+    import ibis
+
+    there = (old.old_status == "delivered") & (old.old_operation != "remove")
+    return there.ifelse(old.old_payload, old.old_before.cast("string")).fill_null(ibis.null("string"))
+
+
+def _delivery(rows: ir.Table) -> ir.StringValue:
+    """The idempotency key of a delivery that was begun and not known to have ended, if this is the same one."""
+    import ibis
+
+    begun = rows.old_status.isin(["pending", "failed"])
+    same = (rows.operation == "remove") & (rows.old_operation == "remove") | (
+        (rows.operation != "remove") & (rows.old_operation != "remove") & (rows.old_row_hash == rows.row_hash)
+    )
+    return (begun & same).fill_null(False).ifelse(rows.old_delivery_id, ibis.null("string"))
+
+
+def _told(rows: ir.Table) -> ir.BooleanValue:
+    """Whether the ledger says already that the row is withheld, and why."""
+    return ((rows.old_status == WITHHELD) & (rows.old_error == rows.barred)).fill_null(False)
 
 
 def _operation(rows: ir.Table, terms: Terms) -> ir.StringValue:
     import ibis
 
-    never = rows.old_status.isnull() | ((rows.old_operation == "remove") & (rows.old_status == "delivered"))
+    removed = ((rows.old_operation == "remove") & (rows.old_status == "delivered")).fill_null(False)
     same = (rows.old_row_hash == rows.row_hash).fill_null(False)
-    done = (rows.old_status == "delivered") & (rows.old_operation != "remove")
-    cases: list[tuple[Any, str]] = [
-        (rows.reason.notnull(), "invalid"),
-        ((rows.old_status == "dead") & same, "withheld"),
-    ]
+    dismissed = (rows.old_status == "dead") & same
+    if terms.removing:
+        return ibis.cases(
+            (rows.reason.notnull(), "invalid"), (dismissed, WITHHELD), (removed, "unchanged"), else_="remove"
+        )
+    refused = (rows.old_operation == "add") & ~rows.old_status.isin(["delivered", "pending"])
+    there = ~(rows.old_status.isnull() | removed | refused)
+    done = (rows.old_status == "delivered") & (rows.old_operation != "remove") & same
+    barred = rows.barred.notnull()
+    cases: list[tuple[Any, str]] = [(rows.reason.notnull(), "invalid")]
+    if terms.mirror or terms.whole:
+        cases.append((barred & there, "remove"))
+    cases += [(barred, WITHHELD), (dismissed, WITHHELD)]
     if not terms.lost:
-        cases.append((done & same, "unchanged"))
-        cases.append((~(never | ((rows.old_operation == "add") & (rows.old_status != "delivered"))), "change"))
+        cases += [] if terms.full else [(done, "unchanged")]
+        cases.append((there & ((rows.old_operation != "add") | (rows.old_status == "delivered")), "change"))
     return ibis.cases(*cases, else_="add")
 
 
@@ -118,16 +171,23 @@ def _gone(model: ir.Table, old: ir.Table, terms: Terms) -> ir.Table:
     taken = (rows.old_operation != "add") | rows.old_status.isin(["delivered", "pending"])
     removed = (rows.old_operation == "remove") & (rows.old_status == "delivered")
     closed = (rows.old_status == "dead") & ~taken
-    rows = rows.filter(~(removed | closed | (~taken & rows.twin.notnull())))
     stays = "remove" if terms.mirror else "hold"
+    if terms.removing:
+        # Who comes back is removed again.
+        rows, taken, stays = rows.filter(rows.old_status != "dead"), taken & False, "lapse"
+    else:
+        rows = rows.filter(~(removed | closed | (~taken & rows.twin.notnull())))
     empty = {column_of(i): ibis.null(model[column_of(i)].type()) for i in range(terms.fields)}
     key = {terms.key_column: rows.key.cast(model[terms.key_column].type())}
     rows = rows.mutate(
         operation=ibis.cases((~taken, "lapse"), (rows.twin.notnull(), "hold"), else_=stays),
         row_hash=ibis.null("string"),
-        payload=rows.old_payload,
+        payload=rows.old_before.coalesce(rows.old_payload),
         reason=ibis.null("string"),
         attempts=_attempts(rows),
+        told=False,
+        in_model=False,
         **{**empty, **key},
     )
+    rows = rows.mutate(delivery_id=_delivery(rows))
     return rows if terms.whole else rows.filter(rows.operation != "hold")

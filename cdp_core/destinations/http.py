@@ -179,8 +179,10 @@ class Http:
         return b"".join(parts)
 
     def _lost(self, error: Exception) -> DestinationError:
+        from cdp_core.destinations.network import PRIVATE
+
         text = str(error)
-        if "private address" in text:
+        if text == PRIVATE:
             return DestinationError(
                 "the address is on a private network or this machine",
                 where=self.where,

@@ -23,11 +23,8 @@ import httpx
 _DEADLINE: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
+PRIVATE = "a private address"
 POOL = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-
-
-class Forbidden(httpcore.ConnectError):
-    """The address is on a private network, which the destination's options do not allow."""
 
 
 def public(address: str) -> bool:
@@ -116,7 +113,7 @@ class _Backend(httpcore.SyncBackend):
         except OSError:
             raise httpcore.ConnectError("the name is unknown") from None
         if not self._private and not all(map(public, addresses)):
-            raise Forbidden("a private address")
+            raise httpcore.ConnectError(PRIVATE)
         for place, address in enumerate(addresses, 1):
             try:
                 return _Stream(super().connect_tcp(address, port, _left(timeout), local_address, socket_options))

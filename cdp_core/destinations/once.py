@@ -88,7 +88,10 @@ def sent_before(engine: Engine, own: ir.Table, terms: Terms, current: ir.Table, 
         payload=payload(engine, values),
         reason=ibis.null("string"),
         attempts=ibis.literal(1, "int64"),
-        old_payload=ibis.null("string"),
+        old_before=ibis.null("string"),
+        delivery_id=ibis.null("string"),
+        told=False,
+        in_model=False,
         **{column_of(i): value for i, value in enumerate(values.values())},
     ).select(*columns_of(terms))
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.destinations import ledger as ledgers
 from cdp_core.destinations import once
 from cdp_core.destinations.base import ReplacesWhole, SupportsPlace, SupportsPresence
-from cdp_core.destinations.diff import SENT, Terms, diff, with_hash
+from cdp_core.destinations.diff import DISMISSED, SENT, WITHHELD, Terms, diff, with_hash
+from cdp_core.destinations.gate import Gate
 from cdp_core.destinations.mapping import column_of, field_types, mapped, payload, read_back
 from cdp_core.destinations.open import delivery_for
 from cdp_core.destinations.spec import SyncSpec
@@ -33,9 +34,9 @@ class SyncPlan:
 
     `samples` maps add, change, remove, invalid and withheld to a few rows, each {field: value}; a changed row also has
     "before" (the fields as they were delivered, where they differ), an invalid or withheld one "reason".
-    `note` says why everything is written again; `brake` why removals need confirmation.
-    `rows` is a scratch table: key, profile_id, operation, row_hash, payload, attempts, n (order of sending) and one
-    typed column per field.
+    `note` says why much is sent again (the destination has lost it, the mapping is another); `brake` why removals
+    need confirmation. `rows` is a scratch table: key, profile_id, operation, row_hash, payload, attempts, n (order of
+    sending) and one typed column per field.
     """
 
     plan_id: str
@@ -51,6 +52,7 @@ class SyncPlan:
     brake: str | None = None
     rewrite: bool = False
     lapsed: int = 0
+    untold: int = 0
     fields: dict[str, str] = field(default_factory=dict)
     rows: ir.Table = field(repr=False)
     ledger_state: str = field(default="", repr=False)
@@ -75,10 +77,13 @@ def plan_sync(
     ledger: ir.Table,
     destination: Destination,
     completed: once.Completed | None = None,
+    gate: Gate | None = None,
+    last_mapping: str | None = None,
 ) -> SyncPlan:
     """Compare `model` with what the ledger says was delivered, by key, over the mapped fields. Nothing is sent.
 
-    `completed` adds to rows of the model what only those that are sent need, or changes it.
+    `completed` adds to rows of the model what only those that are sent need, or changes it; `gate` says who may not be
+    sent; `last_mapping` is the mapping of the last run, as `sync_runs` has it.
     Raises SpecError for a mapping that does not fit the model, DestinationError when the destination must be asked
     whether its rows are still there and cannot be reached.
     """
@@ -94,15 +99,17 @@ def plan_sync(
     else:
         rows = completed(model)
     current = with_hash(engine, mapped(engine, name, sync, rows), terms)
-    kept = _kept(engine, diff(current, old, terms), terms)
+    judged = (Gate() if terms.removing or gate is None else gate).judged(current)
+    kept = _kept(engine, diff(judged, old, terms), terms)
     counts = _counts(engine, kept)
-    if counts.get("hold"):
-        kept = _restored(engine, kept, list(fields))
+    back = [o for o in ("hold", "remove") if counts.get(o) and (o == "hold" or _needs_rows(destination, terms))]
+    if back:
+        kept = _restored(engine, kept, list(fields), back)
     if terms.once:
         counts["unchanged"] = once.size(engine, model) - once.size(engine, current)
     elif not terms.whole:
         counts["unchanged"] = once.size(engine, current) - sum(
-            counts.get(o, 0) for o in ("add", "change", "invalid", "withheld")
+            counts.get(o, 0) for o in ("add", "change", "recalled", "invalid", "withheld")
         )
     if terms.once and terms.whole:
         kept, counts = _with_sent_before(engine, kept, counts, own, terms, current, list(fields))
@@ -112,10 +119,11 @@ def plan_sync(
         sync=name,
         **shown,
         samples=_samples(engine, kept),
-        note=_note(before, terms),
-        brake=_brake(shown, before.delivered),
+        note=_note(before, terms, shown["change"], _mapping_changes(sync, last_mapping)),
+        brake=None if terms.removing else _brake(shown, before.delivered),
         rewrite=terms.whole and terms.lost,
         lapsed=counts.get("lapse", 0),
+        untold=counts.get("untold", 0),
         fields=fields,
         rows=kept,
         ledger_state=before.state,
@@ -136,6 +144,8 @@ def _terms(
         once=sync.mode == "insert",
         whole=whole,
         lost=lost,
+        full=sync.mode == "full",
+        removing=sync.mode == "remove",
         fields=len(fields),
         key_column=column_of(list(fields).index(sync.key)),
     )
@@ -170,18 +180,32 @@ def _kept(engine: Engine, rows: ir.Table, terms: Terms) -> ir.Table:
     return engine.keep(rows.mutate(n=number))
 
 
-def _restored(engine: Engine, rows: ir.Table, fields: list[str]) -> ir.Table:
-    """Rows that stay although the model lacks them get their fields back from what was sent last."""
-    held = rows.filter(rows.operation == "hold")
+def _restored(engine: Engine, rows: ir.Table, fields: list[str], operations: list[str]) -> ir.Table:
+    """Rows that the model lacks get their fields back from what was sent last."""
+    held = rows.filter(rows.operation.isin(operations))
     columns = {name: column_of(place) for place, name in enumerate(fields)}
-    values = {name: read_back(engine, held.old_payload, name, held[column].type()) for name, column in columns.items()}
+    values = {name: read_back(engine, held.payload, name, held[column].type()) for name, column in columns.items()}
     held = held.mutate(payload=payload(engine, values), **{columns[name]: value for name, value in values.items()})
-    return engine.keep(rows.filter(rows.operation != "hold").union(held))
+    return engine.keep(rows.filter(~rows.operation.isin(operations)).union(held))
+
+
+def _needs_rows(destination: Destination, terms: Terms) -> bool:
+    """Of rows in the model (mode remove) the fields are those of the model."""
+    return hasattr(destination, "remove_rows") and not terms.removing
 
 
 def _counts(engine: Engine, rows: ir.Table) -> dict[str, int]:
-    frame = engine.polars(rows.group_by("operation").aggregate(rows=rows.count()))
-    return dict(zip(frame["operation"].to_list(), frame["rows"].to_list(), strict=True))
+    """Rows by operation, and two parts of those: `recalled` (removed though they are in the model), `untold`."""
+    import ibis
+
+    grouped = rows.group_by("operation").aggregate(
+        rows=rows.count(),
+        recalled=rows.in_model.sum(where=rows.operation == "remove"),
+        untold=(~rows.told & (rows.reason != DISMISSED)).sum(where=rows.operation == WITHHELD),
+    )
+    frame = engine.polars(grouped.mutate(recalled=ibis._.recalled.fill_null(0), untold=ibis._.untold.fill_null(0)))
+    counts = dict(zip(frame["operation"].to_list(), frame["rows"].to_list(), strict=True))
+    return {**counts, "recalled": int(frame["recalled"].sum()), "untold": int(frame["untold"].sum())}
 
 
 def _plan_id(engine: Engine, name: str, sync: SyncSpec, rows: ir.Table, terms: Terms) -> str:
@@ -201,7 +225,7 @@ def _plan_id(engine: Engine, name: str, sync: SyncSpec, rows: ir.Table, terms: T
 def _samples(engine: Engine, rows: ir.Table) -> dict[str, list[dict[str, Any]]]:
     import ibis
 
-    chosen = rows.filter(rows.operation.isin(_SHOWN)).select("operation", "payload", "old_payload", "reason", "n")
+    chosen = rows.filter(rows.operation.isin(_SHOWN)).select("operation", "payload", "old_before", "reason", "n")
     place = ibis.row_number().over(group_by=chosen.operation, order_by=chosen.n)
     frame = engine.polars(chosen.mutate(place=place).filter(lambda t: t.place < SAMPLES)).sort("n")
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in _SHOWN}
@@ -213,17 +237,39 @@ def _samples(engine: Engine, rows: ir.Table) -> dict[str, list[dict[str, Any]]]:
 def _sample(row: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(row["payload"] or "{}")
     if row["operation"] == "change":
-        before = json.loads(row["old_payload"] or "{}")
+        before = json.loads(row["old_before"] or "{}")
         shown["before"] = {k: before.get(k) for k in shown if before.get(k) != shown[k]}
     if row["reason"]:
         shown["reason"] = row["reason"]
     return shown
 
 
-def _note(before: ledgers.Summary, terms: Terms) -> str | None:
+def _note(before: ledgers.Summary, terms: Terms, changed: int, mapping: str) -> str | None:
     if terms.lost and before.delivered:
         return "what was delivered before is not there any more: every row is written again"
+    if terms.full and changed:
+        return "mode full sends every row in every run, changed or not"
+    if mapping and changed and not terms.once:
+        return f"the mapping has changed since the last run ({mapping}): rows are sent again for that"
     return None
+
+
+def mapping_text(sync: SyncSpec) -> str:
+    """A mapping as `sync_runs` keeps it."""
+    return json.dumps({name: spec.model_dump(mode="json") for name, spec in sync.mapping.items()})
+
+
+def _mapping_changes(sync: SyncSpec, last: str | None) -> str:
+    """What is another in the mapping: `new: vip; gone: city; changed: name`."""
+    if not last:
+        return ""
+    old, now = json.loads(last), json.loads(mapping_text(sync))
+    parts = {
+        "new": [name for name in now if name not in old],
+        "gone": [name for name in old if name not in now],
+        "changed": [name for name in now if name in old and old[name] != now[name]],
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
 
 
 def _brake(counts: dict[str, int], delivered: int) -> str | None:

@@ -7,13 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cdp_core.cron import Cron
+from cdp_core.destinations.limits import NO_LIMITS, LimitsSpec
 from cdp_core.tracking import Call, Step
 
-Mode = Literal["mirror", "upsert", "insert"]
+Mode = Literal["mirror", "upsert", "insert", "update", "full", "remove"]
 Kind = Literal["string", "number", "integer", "boolean", "date", "datetime"]
 EVENT_ID = "event_id"
 PATHS = ("properties", "traits", "context", "extra")
 """Columns of events whose inside a mapping may name, as in properties.total."""
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 class DestinationSpec(BaseModel):
@@ -27,6 +32,10 @@ class DestinationSpec(BaseModel):
 
     type: str = Field(description="file, postgres, or the name of a plug-in")
     transform: tuple[Step, ...] = Field((), description="What is changed in events before they are sent here")
+    consent: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="Categories of consent a person must have granted, all of them, to be sent here"
+    )
+    limits: LimitsSpec = Field(NO_LIMITS, description="How fast, how often again")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -52,10 +61,6 @@ class SqlModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sql: str
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class EventChoice(BaseModel):
@@ -137,8 +142,9 @@ class SyncSpec(BaseModel):
     """A model, mapped and sent to a destination.
 
     `mirror` adds, changes and removes the rows this sync has delivered itself, never any other; `upsert` removes
-    nothing; `insert`, the mode of events, sends a row once and never again. `key` names the mapped field that
-    identifies a row at the destination; of events it is event_id where nothing is said.
+    nothing; `update` changes what is there and adds nothing; `insert`, the mode of events, sends a row once and never
+    again; `full` sends every row in every run; `remove` takes the rows of the model out of the destination. `key`
+    names the mapped field that identifies a row at the destination; of events it is event_id where nothing is said.
 
     >>> sync = SyncSpec(model={"audience": "vip"}, destination="exports", key="id", mapping={"id": "profile_id"})
     >>> sync.mapping["id"].column, sync.mode
@@ -211,8 +217,8 @@ class SyncSpec(BaseModel):
             raise ValueError(f"the key {self.key!r} is not a field of the mapping ({', '.join(self.mapping)})")
         if self.mapping[self.key].column is None:
             raise ValueError(f"the key {self.key!r} must come from a column: one value for all rows identifies none")
-        if self.of_events and self.mode == "mirror":
-            raise ValueError("mode mirror would take events back, and they have happened; use insert, or upsert")
+        if self.of_events and self.mode in ("mirror", "remove"):
+            raise ValueError(f"mode {self.mode} would take events back, and they have happened; use insert, or upsert")
         return self
 
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.destinations import history
 from cdp_core.destinations import ledger as ledgers
-from cdp_core.destinations.base import BATCH_ROWS, Batch, ReplacesWhole, SendResult, SupportsFinish
+from cdp_core.destinations.base import Batch, ReplacesWhole, SupportsFinish
+from cdp_core.destinations.delivery import Outcome, Sender
+from cdp_core.destinations.diff import SENT
+from cdp_core.destinations.limits import NO_LIMITS, Clock, LimitsSpec, SystemClock
 from cdp_core.destinations.mapping import column_of
 from cdp_core.destinations.open import delivery_for
-from cdp_core.errors import ContractError, DestinationError, QualityStop, WorkspaceBusy
+from cdp_core.destinations.window import in_order
+from cdp_core.errors import DestinationError, QualityStop, WorkspaceBusy
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import polars as pl
 
     from cdp_core.destinations.base import Destination
@@ -26,14 +33,14 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float | None, str], None]
 SETTLE_ROWS = 200_000
-REASON_LENGTH = 300
+FETCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncResult:
     """What a run did. `delivered` counts rows added or changed; `failed` rows are tried again by the next run.
 
-    `reasons` counts the failed rows by reason.
+    `pending` rows are those that a later run has to send. `reasons` counts the failed rows by reason.
     """
 
     sync: str
@@ -41,6 +48,7 @@ class SyncResult:
     delivered: int = 0
     failed: int = 0
     removed: int = 0
+    pending: int = 0
     unchanged: int = 0
     invalid: int = 0
     withheld: int = 0
@@ -64,12 +72,15 @@ def run_sync(
     now: datetime,
     confirm: bool = False,
     progress: Progress | None = None,
+    limits: LimitsSpec | None = None,
+    clock: Clock | None = None,
 ) -> SyncResult:
     """Send what `plan` says. `now` (UTC) is written as `sent_at`; `confirm` lifts the brake on removals.
 
     Rows are pending in the ledger before they are sent and delivered or failed afterwards, so a run that is killed
     leaves no doubt about what to send again. Raises QualityStop when the brake holds, WorkspaceBusy when the same sync
-    is running, DestinationError when the destination cannot be reached or the plan no longer holds.
+    is running, DestinationError when the destination cannot be reached or the plan no longer holds; what was delivered
+    until then is in the ledger.
     """
     started = time.perf_counter()
     run_id = run_id or f"s{uuid.uuid4().hex[:12]}"
@@ -81,11 +92,13 @@ def run_sync(
         )
     with _alone(engine, name):
         _still_holds(engine, name, plan)
-        run = _Run(engine, name, sync, destination, plan, run_id=run_id, now=_utc(now), progress=progress)
-        if plan.due or plan.rewrite:
-            run.deliver()
-        elif plan.lapsed:
-            ledgers.begin(engine, name, plan.rows, run_id=run_id, now=_utc(now))
+        sender = Sender(destination, limits or NO_LIMITS, clock or SystemClock(), where=f"sync {name}")
+        run = _Run(engine, name, sync, sender, plan, run_id=run_id, now=_utc(now), progress=progress)
+        with history.recorded(engine, sync, plan, run_id=run_id, now=_utc(now), result=lambda: run.result(0.0)):
+            if plan.due or plan.rewrite:
+                run.deliver()
+            elif plan.lapsed or plan.untold:
+                ledgers.begin(engine, name, run.all_rows, run_id=run_id, now=_utc(now))
     return run.result(round(time.perf_counter() - started, 3))
 
 
@@ -97,27 +110,30 @@ class _Run:
         engine: Engine,
         name: str,
         sync: SyncSpec,
-        destination: Destination,
+        sender: Sender,
         plan: SyncPlan,
         *,
         run_id: str,
         now: datetime,
         progress: Progress | None,
     ) -> None:
-        self.engine, self.name, self.sync, self.destination, self.plan = engine, name, sync, destination, plan
+        self.engine, self.name, self.sync, self.sender, self.plan = engine, name, sync, sender, plan
         self.run_id, self.now, self.progress = run_id, now, progress
-        self.whole = isinstance(destination, ReplacesWhole) and destination.whole
+        self.destination = sender.destination
+        self.whole = isinstance(self.destination, ReplacesWhole) and self.destination.whole
         passing = ["add", "change", "unchanged", "hold"] if self.whole else ["add", "change", "remove"]
-        self.rows = plan.rows.filter(plan.rows.operation.isin(passing))
-        self.sent = self.removed = 0
+        self.all_rows = with_delivery_ids(plan.rows, name, run_id)
+        self.rows = self.all_rows.filter(self.all_rows.operation.isin(passing))
+        self.sent = self.removed = self.refused = 0
         self.failed: dict[str, str] = {}
-        self.failed_sends = 0
+        self.later: dict[str, str] = {}
+        self.reasons: Counter[str] = Counter()
 
     def deliver(self) -> None:
-        ledgers.begin(self.engine, self.name, self.plan.rows, run_id=self.run_id, now=self.now)
+        ledgers.begin(self.engine, self.name, self.all_rows, run_id=self.run_id, now=self.now)
         delivery = delivery_for(self.name, self.sync, self.destination, self.plan.fields, self.plan.plan_id)
         try:
-            self.destination.prepare(delivery)
+            self.sender.once_more(lambda: self.destination.prepare(delivery))
             self._batches()
         except BaseException:
             self._finish(complete=False)
@@ -128,65 +144,78 @@ class _Run:
             self.removed = self.plan.remove
 
     def _batches(self) -> None:
-        size = getattr(self.destination, "batch_rows", BATCH_ROWS)
-        settled = 0
-        reached = 0
+        """Batches go out in order, several at once where the destination bears it, and are settled in order."""
+        settled = reached = 0
         try:
-            for start, frame in self._frames(size):
-                self._send(frame, f"{self.plan.plan_id}:{start}")
-                reached = start + size
-                if not self.whole and reached - settled >= SETTLE_ROWS:
-                    self._settle(settled, reached)
-                    settled = reached
+            with in_order(self.sender.limits.at_once(self.destination), self.sender) as window:
+                for end, outcome in window.results(self._frames(), self._send):
+                    reached = end
+                    self._count(outcome)
+                    if not self.whole and reached - settled >= SETTLE_ROWS:
+                        self._settle(settled, reached)
+                        settled = reached
         finally:
             if not self.whole and reached > settled:
                 self._settle(settled, reached)
 
-    def _frames(self, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    def _frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """(n behind the last row, rows) of every batch. Removals never share a batch with other rows."""
+        size = self.sender.limits.rows(self.destination)
         total = int(self.engine.polars(self.plan.rows.aggregate(n=self.plan.rows.n.max()))["n"][0] or 0) + 1
-        for start in range(0, total, size):
-            part = self.rows.filter(self.rows.n.between(start, start + size - 1)).order_by("n")
-            yield start, self.engine.polars(part)
-            if self.progress:
-                done = min(start + size, total)
-                self.progress(done / total, f"{done:,} of {total:,} rows")
+        step = max(size, FETCH_ROWS // size * size)
+        for start in range(0, total, step):
+            part = self.rows.filter(self.rows.n.between(start, start + step - 1)).order_by("n")
+            frame = self.engine.polars(part)
+            for at in range(start, min(start + step, total), size):
+                end = min(at + size, total)
+                yield end, frame.filter(frame["n"].is_between(at, end - 1))
+                if self.progress:
+                    self.progress(end / total, f"{end:,} of {total:,} rows")
 
-    def _send(self, frame: pl.DataFrame, batch_id: str) -> None:
+    def _send(self, end: int, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame, Outcome]]:
+        done = []
+        for what, rows in (("send", frame.filter(frame["operation"] != "remove")),
+                           ("remove", frame.filter(frame["operation"] == "remove"))):  # fmt: skip
+            if rows.height:
+                outcome = getattr(self.sender, what)(self._batch(rows, f"{self.plan.plan_id}:{end}:{what}"))
+                done.append((what, rows, outcome))
+        return done
+
+    def _batch(self, frame: pl.DataFrame, batch_id: str) -> Batch:
         import polars as pl
 
         names = {column_of(i): name for i, name in enumerate(self.plan.fields)}
-        out = frame.filter(pl.col("operation") != "remove")
-        if out.height:
-            rows = out.select(pl.col(column).alias(name) for column, name in names.items())
-            batch = Batch(rows=rows, key=self.sync.key, payload=out["payload"], id=batch_id)
-            refused = self._note_failures(self.destination.send(batch), out["key"])
-            self.failed_sends += refused
-            moved = int(out["operation"].is_in(["add", "change"]).sum())
-            self.sent += moved - refused
-        gone = frame.filter(pl.col("operation") == "remove")
-        if gone.height:
-            key = next(column for column, name in names.items() if name == self.sync.key)
-            remove: Any = getattr(self.destination, "remove", None)
-            if remove is None:
-                raise DestinationError(
-                    "the destination cannot remove rows", where=f"sync {self.name}", hint="use mode: upsert"
-                )
-            self.removed += gone.height - self._note_failures(remove(gone[key]), gone["key"])
+        return Batch(
+            rows=frame.select(pl.col(column).alias(name) for column, name in names.items()),
+            key=self.sync.key,
+            payload=frame["payload"],
+            id=batch_id,
+            ids=frame["delivery_id"],
+            before=frame["old_before"],
+        )
 
-    def _note_failures(self, result: SendResult, keys: pl.Series) -> int:
-        named = {str(key): " ".join(reason.split())[:REASON_LENGTH] for key, reason in result.failed.items()}
-        if unknown := set(named) - set(keys.to_list()):
-            raise ContractError(
-                f"the destination refused {len(unknown)} rows that were not in the batch", where=f"sync {self.name}"
-            )
-        self.failed.update(named)
-        return len(named)
+    def _count(self, outcomes: list[tuple[str, pl.DataFrame, Outcome]]) -> None:
+        stop = None
+        for what, frame, outcome in outcomes:
+            self.failed.update(outcome.failed)
+            self.later.update(outcome.later)
+            self.reasons.update(outcome.failed.values())
+            self.refused += len(outcome.failed)
+            moved = int(frame["operation"].is_in(SENT).sum()) - len(outcome.failed) - len(outcome.later)
+            if what == "remove":
+                self.removed += moved
+            else:
+                self.sent += moved
+            stop = stop or outcome.stop
+        if stop is not None:
+            raise stop
 
     def _settle(self, start: int | None, end: int | None) -> None:
-        rows = self.plan.rows
+        rows = self.all_rows
         if start is not None:
             rows = rows.filter((rows.n >= start) & (rows.n < end))
-        ledgers.settle(self.engine, self.name, rows, self.failed, run_id=self.run_id, now=self.now)
+        ledgers.settle(self.engine, self.name, rows, self.failed, self.later, run_id=self.run_id, now=self.now)
+        self.failed, self.later = {}, {}
 
     def _finish(self, *, complete: bool) -> None:
         if isinstance(self.destination, SupportsFinish):
@@ -197,15 +226,24 @@ class _Run:
             sync=self.name,
             plan_id=self.plan.plan_id,
             delivered=self.sent,
-            failed=len(self.failed),
+            failed=self.refused,
             removed=self.removed,
+            pending=self.plan.due - self.sent - self.refused - self.removed,
             unchanged=self.plan.unchanged,
             invalid=self.plan.invalid,
             withheld=self.plan.withheld,
             seconds=seconds,
-            reasons=_by_reason(self.failed),
+            reasons=dict(self.reasons.most_common(20)),
             note=self.plan.note,
         )
+
+
+def with_delivery_ids(rows: ir.Table, name: str, run_id: str) -> ir.Table:
+    """A plan's rows, those that begin a delivery with an idempotency key of their own."""
+    import ibis
+
+    new = (ibis.literal(f"{run_id}/{name}/") + rows.key).hexdigest("md5")
+    return rows.mutate(delivery_id=rows.delivery_id.coalesce(new))
 
 
 @contextmanager
@@ -236,12 +274,6 @@ def _still_holds(engine: Engine, name: str, plan: SyncPlan) -> None:
         raise DestinationError(
             "another run has sent rows since the plan was made", where=f"sync {name}", hint="plan again"
         )
-
-
-def _by_reason(failed: Mapping[str, str]) -> dict[str, int]:
-    from collections import Counter
-
-    return dict(Counter(failed.values()).most_common(20))
 
 
 def _utc(now: datetime) -> datetime:

@@ -12,13 +12,14 @@ from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.anomalies import Anomalies
-from cdp_core.workspace.handles import Audience, Schedule, Sync
+from cdp_core.workspace.handles import Audience, Schedule
 from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
 from cdp_core.workspace.stored import Stored
 from cdp_core.workspace.suites import Suites
+from cdp_core.workspace.syncs import Sync
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -242,6 +243,13 @@ class Workspace:
 
     def sync(self, name: str) -> Sync:
         return Sync(self, name)
+
+    def sent(self, identifier: str) -> pl.DataFrame:
+        """What was sent about a person, where and when, newest first: the columns of `sync_log` and destination.
+
+        Profiles that have been merged into this one count too. Raises UsageError when there is none.
+        """
+        return listings.sent(self.engine, self.config, self.resolve(identifier))
 
     def syncs(self) -> pl.DataFrame:
         """Syncs with their destination and ledger counts."""

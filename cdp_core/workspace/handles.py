@@ -1,4 +1,4 @@
-"""One audience and one sync of an open workspace, as objects to ask."""
+"""One audience and the schedule of an open workspace, as objects to ask."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from cdp_core.errors import UsageError
 from cdp_core.workspace import listings
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import polars as pl
 
     from cdp_core.audiences.preview import Preview
     from cdp_core.audiences.spec import AudienceSpec
-    from cdp_core.destinations.plan import SyncPlan
-    from cdp_core.destinations.sync import SyncResult
     from cdp_core.runs.schedule import JobResult
     from cdp_core.workspace.facade import Workspace
 
@@ -64,94 +61,6 @@ class Audience:
             entered=(changes.change == "entered").sum(), exited=(changes.change == "exited").sum()
         )
         return workspace.polars(counted.order_by("at"))
-
-
-class Sync:
-    """One sync. Raises UsageError for a name that cdp.yaml does not define.
-
-    Example: `plan = ws.sync("high_value_csv").plan(); ws.sync("high_value_csv").run(plan_id=plan.plan_id)`
-    """
-
-    def __init__(self, workspace: Workspace, name: str) -> None:
-        if name not in workspace.config.syncs:
-            raise UsageError.unknown("sync", name, workspace.config.syncs)
-        self.name = name
-        self._workspace = workspace
-
-    def plan(self) -> SyncPlan:
-        """The diff against what was delivered before; nothing is sent."""
-        from cdp_core.destinations.plan import plan_sync
-
-        workspace, engine = self._workspace, self._workspace.engine
-        return plan_sync(
-            engine,
-            self.name,
-            workspace.config.syncs[self.name],
-            model=self._model(),
-            ledger=engine.table("sync_ledger"),
-            destination=self._destination(),
-            completed=self._completed,
-        )
-
-    def run(
-        self,
-        plan_id: str | None = None,
-        *,
-        confirm: bool = False,
-        run_id: str = "",
-        progress: Callable[[float | None, str], None] | None = None,
-    ) -> SyncResult:
-        """Send the diff.
-
-        With `plan_id` it is sent only if the plan is still the one that was seen; otherwise UsageError.
-        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError.
-        """
-        from cdp_core.destinations.sync import run_sync
-
-        workspace = self._workspace
-        plan = self.plan()
-        if plan_id is not None and plan.plan_id != plan_id:
-            raise UsageError(
-                f"the plan has changed since {plan_id}", where=f"sync {self.name}", hint="look at the new plan first"
-            )
-        return run_sync(
-            workspace.engine,
-            self.name,
-            workspace.config.syncs[self.name],
-            self._destination(),
-            plan,
-            run_id=run_id,
-            now=workspace.now,
-            confirm=confirm,
-            progress=progress,
-        )
-
-    def _model(self) -> Any:
-        from cdp_core.destinations.model import model_table
-
-        engine = self._workspace.engine
-        listings.require_run(engine)
-        return model_table(engine, self._workspace.config.syncs[self.name].model)
-
-    def _completed(self, rows: ir.Table) -> ir.Table:
-        """Events get their profile, and the changes that their destination asks for."""
-        config = self._workspace.config
-        sync = config.syncs[self.name]
-        if not sync.of_events:
-            return rows
-        from cdp_core.destinations.model import with_profiles
-        from cdp_core.quality.plan.correct import edits
-
-        engine, steps = self._workspace.engine, config.destinations[sync.destination].transform
-        rows = with_profiles(engine, rows)
-        return engine.edited(rows, edits(steps)) if steps else rows
-
-    def _destination(self) -> Any:
-        from cdp_core.destinations.open import open_destination
-
-        config = self._workspace.config
-        name = config.syncs[self.name].destination
-        return open_destination(name, config.destinations[name], root=self._workspace.root)
 
 
 class Schedule:

@@ -170,6 +170,18 @@ def syncs(engine: Engine, config: Config) -> pl.DataFrame:
     return frame.with_columns(pl.col("delivered", "failed", "pending").fill_null(0))
 
 
+def sent(engine: Engine, config: Config, profile_id: str) -> pl.DataFrame:
+    """What was sent about a profile, and about those that went into it."""
+    import polars as pl
+
+    merges, log = engine.table("profile_merges"), engine.table("sync_log")
+    former = merges.filter(merges.profile_id == profile_id).select("from_profile_id")
+    rows = log.filter((log.profile_id == profile_id) | log.profile_id.isin(former.from_profile_id))
+    frame = engine.polars(rows.order_by([rows.sent_at.desc(), rows.sync, rows.key]))
+    names = {name: spec.destination for name, spec in config.syncs.items()}
+    return frame.with_columns(destination=pl.col("sync").replace_strict(names, default=None, return_dtype=pl.String))
+
+
 def sources(engine: Engine, config: Config, root: Path) -> pl.DataFrame:
     """Columns: source, type, rows_read, events, duplicates, quarantined, waiting (received events that no run has
     loaded yet), newest_event (UTC), loaded_at (UTC).

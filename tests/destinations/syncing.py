@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from cdp_core.destinations import history
 from cdp_core.destinations.model import model_table
 from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
@@ -29,6 +30,9 @@ class Syncer:
     mode: str = "mirror"
     model: Any = "profiles"
     name: str = "s"
+    gate: Any = None
+    limits: Any = None
+    clock: Any = None
 
     @property
     def spec(self) -> SyncSpec:
@@ -54,13 +58,23 @@ class Syncer:
             model=model_table(engine, self.spec.model),
             ledger=engine.table("sync_ledger"),
             destination=self.destination,
+            gate=self.gate,
+            last_mapping=history.last_mapping(engine, self.name),
         )
 
     def run(self, plan: SyncPlan | None = None, *, confirm: bool = False, run_id: str = "") -> SyncResult:
         plan = plan or self.plan()
         return run_sync(
-            self.engine, self.name, self.spec, self.destination, plan, run_id=run_id, now=NOW, confirm=confirm
-        )
+            self.engine, self.name, self.spec, self.destination, plan, run_id=run_id, now=NOW, confirm=confirm,
+            limits=self.limits, clock=self.clock,
+        )  # fmt: skip
+
+    def log(self) -> list[dict[str, Any]]:
+        table = self.engine.table("sync_log")
+        return self.engine.polars(table.filter(table.sync == self.name).order_by("key", "run_id")).to_dicts()
+
+    def runs(self) -> list[dict[str, Any]]:
+        return self.engine.polars(history.runs_of(self.engine, self.name)).to_dicts()
 
     def ledger(self) -> list[dict[str, Any]]:
         table = self.engine.table("sync_ledger")

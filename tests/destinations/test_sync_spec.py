@@ -67,7 +67,7 @@ def test_columns_of_a_select_are_not_checked_before_it_runs() -> None:
         ({"model": {"audience": "a", "sql": "b"}}, "a model is 'profiles'"),
         ({"key": "id"}, "not a field of the mapping"),
         ({"key": "origin"}, "must come from a column"),
-        ({"mode": "update"}, "mirror"),
+        ({"mode": "merge"}, "mirror"),
         ({"schedule": "61 * * * *"}, "is no cron schedule; write five fields"),
         ({"mapping": {"profile_id": "profile_id", "a": {"column": "x", "value": 1}}}, "give either"),
         ({"mapping": {}}, "at least 1"),

@@ -1,0 +1,56 @@
+"""Several calls at once, their results in order, and never more in memory than are on their way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_core.destinations.delivery import Sender
+
+Work = Callable[[int, "pl.DataFrame"], Any]
+
+
+class _OneByOne:
+    """In the caller's own thread: connections of many drivers may not leave it."""
+
+    def results(self, frames: Iterable[tuple[int, pl.DataFrame]], work: Work) -> Iterator[tuple[int, Any]]:
+        for end, frame in frames:
+            yield end, work(end, frame)
+
+
+class _Window:
+    def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
+        self._pool, self._size = pool, size
+
+    def results(self, frames: Iterable[tuple[int, pl.DataFrame]], work: Work) -> Iterator[tuple[int, Any]]:
+        waiting: deque[tuple[int, Future[Any]]] = deque()
+        for end, frame in frames:
+            waiting.append((end, self._pool.submit(work, end, frame)))
+            if len(waiting) > self._size:
+                yield waiting[0][0], waiting.popleft()[1].result()
+        while waiting:
+            yield waiting[0][0], waiting.popleft()[1].result()
+
+
+@contextmanager
+def in_order(calls: int, sender: Sender) -> Iterator[_OneByOne | _Window]:
+    """A window of so many calls at once. Leaving it by an error waits for those that are on their way, no longer than
+    one try of each.
+    """
+    if calls <= 1:
+        yield _OneByOne()
+        return
+    pool = ThreadPoolExecutor(calls, thread_name_prefix="cdp-sync")
+    try:
+        yield _Window(pool, calls)
+    except BaseException:
+        sender.cancelled.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,165 @@
+"""One sync of an open workspace, as an object to ask: its plan, its runs, its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cdp_core.errors import UsageError
+from cdp_core.workspace import listings
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import polars as pl
+
+    from cdp_core.destinations.gate import Gate
+    from cdp_core.destinations.plan import SyncPlan
+    from cdp_core.destinations.sync import SyncResult
+    from cdp_core.workspace.facade import Workspace
+
+Progress = Callable[[float | None, str], None]
+
+
+class Sync:
+    """One sync. Raises UsageError for a name that cdp.yaml does not define.
+
+    Example: `plan = ws.sync("high_value_csv").plan(); ws.sync("high_value_csv").run(plan_id=plan.plan_id)`
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        if name not in workspace.config.syncs:
+            raise UsageError.unknown("sync", name, workspace.config.syncs)
+        self.name = name
+        self._workspace = workspace
+
+    def plan(self) -> SyncPlan:
+        """The diff against what was delivered before; nothing is sent."""
+        from cdp_core.destinations import history
+        from cdp_core.destinations.plan import plan_sync
+
+        workspace, engine = self._workspace, self._workspace.engine
+        return plan_sync(
+            engine,
+            self.name,
+            workspace.config.syncs[self.name],
+            model=self._model(),
+            ledger=engine.table("sync_ledger"),
+            destination=self._destination(),
+            completed=self._completed,
+            gate=self._gate(),
+            last_mapping=history.last_mapping(engine, self.name),
+        )
+
+    def run(
+        self,
+        plan_id: str | None = None,
+        *,
+        confirm: bool = False,
+        run_id: str = "",
+        progress: Progress | None = None,
+    ) -> SyncResult:
+        """Send the diff.
+
+        With `plan_id` it is sent only if the plan is still the one that was seen; otherwise UsageError.
+        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError.
+        """
+        plan = self.plan()
+        if plan_id is not None and plan.plan_id != plan_id:
+            raise UsageError(
+                f"the plan has changed since {plan_id}", where=f"sync {self.name}", hint="look at the new plan first"
+            )
+        return self._send(plan, confirm=confirm, run_id=run_id, progress=progress)
+
+    def retry(
+        self, keys: Sequence[str] | None = None, *, confirm: bool = False, progress: Progress | None = None
+    ) -> SyncResult:
+        """Send now what was refused or left pending before, and nothing else; all of it, or the rows with these keys.
+
+        Every run does that too, after all that is new. Raises UsageError for a key that is not open, and as `run`.
+        """
+        from cdp_core.destinations import deadletters
+
+        engine = self._workspace.engine
+        chosen = deadletters.chosen(engine, self.name, keys, deadletters.OPEN)
+        return self._send(deadletters.narrowed(engine, self.plan(), chosen), confirm=confirm, progress=progress)
+
+    def failed(self, limit: int | None = None) -> pl.DataFrame:
+        """Rows that were refused, left pending or dismissed: key, profile_id, status, operation, attempts, error,
+        sent_at (UTC), payload (JSON text). Newest first.
+        """
+        from cdp_core.destinations import deadletters
+
+        return deadletters.listed(self._workspace.engine, self.name, limit)
+
+    def dismiss(self, keys: Sequence[str] | None = None) -> int:
+        """Leave refused rows alone until their content changes; all of them, or those with these keys. How many.
+
+        Raises UsageError for a key that was not refused. `restore` takes it back.
+        """
+        from cdp_core.destinations import deadletters
+
+        return deadletters.dismiss(self._workspace.engine, self.name, keys)
+
+    def restore(self, keys: Sequence[str] | None = None) -> int:
+        """Take a dismissal back: the next run tries the rows again. How many."""
+        from cdp_core.destinations import deadletters
+
+        return deadletters.restore(self._workspace.engine, self.name, keys)
+
+    def history(self, limit: int | None = 50) -> pl.DataFrame:
+        """Runs, newest first: the columns of `sync_runs` without the mapping."""
+        from cdp_core.destinations.history import runs_of
+
+        return self._workspace.polars(runs_of(self._workspace.engine, self.name).limit(limit))
+
+    def _send(self, plan: SyncPlan, *, confirm: bool, run_id: str = "", progress: Progress | None = None) -> SyncResult:
+        from cdp_core.destinations.sync import run_sync
+
+        workspace = self._workspace
+        spec = workspace.config.syncs[self.name]
+        return run_sync(
+            workspace.engine,
+            self.name,
+            spec,
+            self._destination(),
+            plan,
+            run_id=run_id,
+            now=workspace.now,
+            confirm=confirm,
+            progress=progress,
+            limits=workspace.config.destinations[spec.destination].limits,
+        )
+
+    def _gate(self) -> Gate:
+        from cdp_core.destinations.gate import Gate
+
+        workspace = self._workspace
+        needed = workspace.config.destinations[workspace.config.syncs[self.name].destination].consent
+        return Gate(categories=needed, consents=workspace.engine.table("consents") if needed else None)
+
+    def _model(self) -> Any:
+        from cdp_core.destinations.model import model_table
+
+        engine = self._workspace.engine
+        listings.require_run(engine)
+        return model_table(engine, self._workspace.config.syncs[self.name].model)
+
+    def _completed(self, rows: ir.Table) -> ir.Table:
+        """Events get their profile, and the changes that their destination asks for."""
+        config = self._workspace.config
+        sync = config.syncs[self.name]
+        if not sync.of_events:
+            return rows
+        from cdp_core.destinations.model import with_profiles
+        from cdp_core.quality.plan.correct import edits
+
+        engine, steps = self._workspace.engine, config.destinations[sync.destination].transform
+        rows = with_profiles(engine, rows)
+        return engine.edited(rows, edits(steps)) if steps else rows
+
+    def _destination(self) -> Any:
+        from cdp_core.destinations.open import open_destination
+
+        config = self._workspace.config
+        name = config.syncs[self.name].destination
+        return open_destination(name, config.destinations[name], root=self._workspace.root)
