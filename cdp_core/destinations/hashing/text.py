@@ -51,7 +51,7 @@ def _where(values: pl.Series, odd: pl.Series, change: Callable[[pl.Expr], pl.Exp
 
 
 def _tidy(value: pl.Expr) -> pl.Expr:
-    value = value.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.replace_all(_ENDS, "")
+    value = value.str.replace_all(_INVISIBLE, "").str.replace_all(_ENDS, "")
     return value.str.replace_all(_SPACE, " ").str.normalize("NFC")
 
 
