@@ -131,6 +131,19 @@ def test_rows_are_removed_by_all_that_was_delivered_and_erased_by_key(meta: Meta
     assert (meta.state, meta.people) == ({}, set())
 
 
+def test_people_that_meta_does_not_take_out_are_failed_and_the_others_go_in(meta: MetaAudience) -> None:
+    old = [{"id": "a", "EMAIL": "a@x.org"}, {"id": "b", "EMAIL": "b@x.org"}]
+    sent(meta, old)
+    meta.smallest = 2
+    changed = [{"id": "a", "EMAIL": "new@x.org"}, {"id": "b", "EMAIL": "B@x.org"}, {"id": "c", "EMAIL": "c@x.org"}]
+    result = sent(meta, changed, [*old, None])
+    assert set(result.failed) == {"a"}
+    assert "too small" in result.failed["a"]
+    assert set(meta.state) == {"a", "b", "c"}
+    meta.smallest = 9
+    assert set(prepared(meta, old).remove_rows(batch(old, old)).failed) == {"a", "b"}
+
+
 def test_entries_that_meta_calls_invalid_are_found_by_halving(meta: MetaAudience) -> None:
     meta.invalid = {sha("b@x.org")}
     with pytest.raises(BatchRefused, match="invalid"):

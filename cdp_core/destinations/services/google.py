@@ -103,7 +103,7 @@ class GoogleDestination:
         failed = members.blank(now, self._identifiers)
         if batch.before is not None and batch.before.null_count() < batch.before.len():
             before = self._members(members.decoded(batch.before, batch.rows), batch.key)
-            self._call("remove", members.gone(before, now, self._identifiers), {})
+            self._call("remove", members.gone(before, now, self._identifiers), failed)
         self._call("ingest", now.values.filter(~pl.col(KEY).is_in(list(failed))), failed)
         return SendResult(failed=failed)
 

@@ -24,7 +24,12 @@ _STRONG = ("EMAIL", "PHONE", "MADID")
 _SLOWER = frozenset({4, 17, 32, 341, 368, 613, 80003})
 _AGAIN = frozenset({1, 2})
 _ACCESS = frozenset({3, 10, 102, 190, *range(200, 300)})
+TOO_SMALL = "Meta takes nobody out of an audience that would get too small"
 _AUDIENCE = frozenset({33, 1713230, 1713098, 1870090})
+
+
+class TooSmall(BatchRefused):
+    """The audience would get too small: no row is at fault, so halving the batch would help none."""
 
 
 class MetaOptions(HttpOptions):
@@ -67,13 +72,14 @@ class MetaDestination:
         if not batch.rows.height:
             return SendResult()
         now = self._members(batch.rows, batch.key)
-        refused = members.blank(now, self._identifying)
+        blank = members.blank(now, self._identifying)
+        refused = dict(blank)
         if batch.before is not None and batch.before.null_count() < batch.before.len():
             before = self._members(members.decoded(batch.before, batch.rows), batch.key)
-            self._call("DELETE", self._lost(before, now, refused), batch.id)
+            refused |= self._outdated(before, now, refused, batch.id)
         import polars as pl
 
-        self._call("POST", now.values.filter(~pl.col(KEY).is_in(list(refused))), batch.id)
+        self._call("POST", now.values.filter(~pl.col(KEY).is_in(list(blank))), batch.id)
         return SendResult(failed=refused)
 
     def remove_rows(self, batch: Batch) -> SendResult:
@@ -81,7 +87,7 @@ class MetaDestination:
         if batch.rows.height:
             held = batch.payload if batch.before is None else batch.before.fill_null(batch.payload)
             made = self._members(members.decoded(held, batch.rows), batch.key)
-            self._call("DELETE", made.values, batch.id)
+            return SendResult(failed=self._taken_out(made.values, batch.id))
         return SendResult()
 
     def remove(self, keys: pl.Series) -> SendResult:
@@ -94,7 +100,7 @@ class MetaDestination:
                 assert self._delivery is not None
                 key = self._delivery.key
                 rows = members.members("meta", rows.rename({KEY: key}), key, [key], self._delivery.options).values
-            self._call("DELETE", rows, "")
+            return SendResult(failed=dict.fromkeys(keys, TOO_SMALL) if self._taken_out(rows, "") else {})
         return SendResult()
 
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
@@ -114,24 +120,34 @@ class MetaDestination:
         assert self._delivery is not None
         return members.members("meta", rows, key, self._fields, self._delivery.options)
 
-    def _lost(self, before: Members, now: Members, refused: dict[str, str]) -> pl.DataFrame:
-        """Identifiers to take out. Without EXTERN_ID: with it, Meta would take the whole person out."""
+    def _outdated(self, before: Members, now: Members, blank: dict[str, str], batch_id: str) -> dict[str, str]:
+        """Take out what people no longer are, and whole people of whom nothing is left; what Meta did not take out.
+
+        Identifiers go without EXTERN_ID: with it, Meta would take the whole person out.
+        """
         import polars as pl
 
         strong = [f for f in self._identifying if f in _STRONG]
         lost = members.gone(before, now, strong or self._identifying)
         if not strong:
             lost = before.values.filter(pl.col(KEY).is_in(lost[KEY].implode()))
-        lost = lost.filter(~pl.col(KEY).is_in(list(refused))).with_columns(pl.lit("").alias(KEY))
-        whole = before.values.filter(now.values[KEY].is_in(list(refused)) & before.values[KEY].is_not_null())
-        return pl.concat([lost, whole], how="diagonal")
+        lost = lost.filter(~pl.col(KEY).is_in(list(blank)))
+        whole = before.values.filter(pl.col(KEY).is_in(list(blank)))
+        return self._taken_out(lost, f"{batch_id}:lost", keyed=False) | self._taken_out(whole, f"{batch_id}:whole")
 
-    def _call(self, method: str, rows: pl.DataFrame, batch_id: str) -> None:
+    def _taken_out(self, rows: pl.DataFrame, batch_id: str, *, keyed: bool = True) -> dict[str, str]:
+        try:
+            self._call("DELETE", rows, batch_id, keyed=keyed)
+        except TooSmall:
+            return dict.fromkeys(rows[KEY], TOO_SMALL)
+        return {}
+
+    def _call(self, method: str, rows: pl.DataFrame, batch_id: str, *, keyed: bool = True) -> None:
         if not rows.height:
             return
         assert self._delivery is not None
-        kept = [name for name in rows.columns if name == KEY or rows[name].null_count() < rows.height]
-        kept = [name for name in kept if name != KEY or (self._keyed and (rows[KEY] != "").any())]
+        filled = [name for name in rows.columns if name != KEY and rows[name].null_count() < rows.height]
+        kept = [KEY, *filled] if keyed and self._keyed else filled
         schema = ["EXTERN_ID" if name == KEY else name for name in kept]
         body = {
             "session": _session(f"{batch_id}:{method}", rows.height),
@@ -182,6 +198,8 @@ def _checked(answer: Answer) -> dict[str, Any]:
     if subcode in _AUDIENCE or code == 803 or answer.status == 404:
         hint = "look at audience_id, and at the audience in Audience Manager"
         raise DestinationError(text, where="destination meta", hint=hint)
+    if "audience size" in f"{error.get('error_user_title')} {error.get('message')}".lower():
+        raise TooSmall(TOO_SMALL, where="destination meta")
     raise BatchRefused(text, where="destination meta")
 
 

@@ -14,7 +14,8 @@ _SHAPE = re.compile(r"[0-9a-f]{64}")
 
 class MetaAudience(StandIn):
     """One audience. `state` holds rows by EXTERN_ID (without one by their identifiers), `people` every identifier
-    that is in: (field, value). `invalid` holds values that are counted as invalid entries and not taken.
+    that is in: (field, value). `invalid` holds values that are counted as invalid entries and not taken. With
+    `smallest` identifiers nobody is removed any more.
     """
 
     token, audience = "meta-token", "238500"
@@ -24,6 +25,7 @@ class MetaAudience(StandIn):
         super().__init__()
         self.people: set[tuple[str, str]] = set()
         self.invalid: set[str] = set()
+        self.smallest = 0
 
     def handle(self, request: Request) -> Reply:
         if request.headers.get("authorization") != f"Bearer {self.token}":
@@ -41,6 +43,8 @@ class MetaAudience(StandIn):
             return error(100, "Data is missing or does not match schema")
         rows = [{name: value for name, value in zip(schema, row, strict=True) if value} for row in data]
         good = [row for row in rows if self._valid(row)]
+        if request.method == "DELETE" and len(self.people) <= self.smallest:
+            return error(100, "Audience Size too low: You cannot remove users from this audience")
         for row in good:
             (self._add if request.method == "POST" else self._remove)(row)
         told: dict[str, Any] = {"audience_id": self.audience, "session_id": str(session["session_id"])}
