@@ -22,6 +22,7 @@ import polars as pl
 import pytest
 
 from cdp_core.destinations.base import Batch, Destination, SupportsFinish, SupportsRemove, SupportsTest
+from cdp_core.destinations.check import can_remove
 from cdp_core.destinations.open import delivery_for
 from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
@@ -114,7 +115,7 @@ class DestinationContract:
         self.deliver(lake, destination, people(4))
         rest = people(4)[1:]
         rest[0]["visits"] = 99
-        if not isinstance(destination, SupportsRemove) and not getattr(destination, "whole", False):
+        if not can_remove(type(destination)):
             pytest.skip("cannot remove rows")
         result = self.deliver(lake, destination, rest)
         assert (result.delivered, result.removed, result.unchanged) == (1, 1, 2)
@@ -149,7 +150,7 @@ class DestinationContract:
         assert self.there(destination) == expected(people(5))
 
     def test_a_row_that_comes_back_is_added_again(self, lake: Engine, destination: Destination) -> None:
-        if not isinstance(destination, SupportsRemove) and not getattr(destination, "whole", False):
+        if not can_remove(type(destination)):
             pytest.skip("cannot remove rows")
         for some in (people(3), people(2), people(3)):
             self.deliver(lake, destination, some)
