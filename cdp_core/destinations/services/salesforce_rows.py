@@ -1,0 +1,181 @@
+"""Between rows and Salesforce: CSV, SOQL literals, ids of records, and what became of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+
+from cdp_core.destinations.base import SendResult
+from cdp_core.destinations.services.salesforce_bulk import row_error
+from cdp_core.errors import DestinationError
+
+JOB_BYTES = 25_000_000
+"""Salesforce takes 100 MB (150 MB in base64); results come back in one answer, errors included."""
+FIELD_CHARACTERS = 32_000
+RECORD_CHARACTERS = 400_000
+NULL = "#N/A"
+NUMBERS = ("int", "double", "currency", "percent", "long")
+QUERY_KEYS = 200
+QUERY_BYTES = 6_000
+"""Of an address: 16,384 bytes are the limit, headers included."""
+NO_RECORD = "no record has this key"
+TWO_RECORDS = "more than one record has this key"
+UNPROCESSED = "the job ended before this row"
+
+
+def text(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column as Salesforce reads it: UTC times with a Z, lists with semicolons, an empty text as no value.
+
+    A checkbox knows no third state, so an absent boolean is false.
+    """
+    value = pl.col(name)
+    if isinstance(kind, pl.List):
+        return value.list.drop_nulls().list.join(";").replace("", None).alias(name)
+    if isinstance(kind, pl.Datetime):
+        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").alias(name)
+    if kind == pl.Boolean:
+        return value.fill_null(False).cast(pl.String).alias(name)
+    if kind.is_float():
+        value = value.fill_nan(None)
+        return pl.when(value.is_finite()).then(value).otherwise(None).cast(pl.String).alias(name)
+    return value.cast(pl.String).replace("", None).alias(name)
+
+
+def csv(rows: pl.DataFrame) -> bytes:
+    """With a header, LF and #N/A for no value: an empty cell would leave the old value there.
+
+    >>> csv(pl.DataFrame({"K": ["a,b"], "N": [None]}, schema={"K": pl.String, "N": pl.Int64}))
+    b'K,N\\n"a,b",#N/A\\n'
+    """
+    return rows.select(text(n, k) for n, k in rows.schema.items()).write_csv(null_value=NULL).encode()
+
+
+def refused(rows: pl.DataFrame, key: str) -> dict[Any, str]:
+    """Rows that Salesforce would not take, or not as they are, with the reason."""
+    tests: list[pl.Expr] = []
+    for name, kind in rows.schema.items():
+        if isinstance(kind, pl.List):
+            split = pl.col(name).list.eval(pl.element().str.contains(";", literal=True)).list.any()
+            tests.append(_reason(split, f"an entry of {name} holds a semicolon, which Salesforce reads as two"))
+    texts = {name: text(name, kind) for name, kind in rows.schema.items()}
+    for name, value in texts.items():
+        tests.append(_reason(value == NULL, f"{name} holds {NULL}, which Salesforce reads as no value"))
+        long = value.str.len_chars() > FIELD_CHARACTERS
+        tests.append(_reason(long, f"{name} is longer than {FIELD_CHARACTERS:,} characters"))
+    whole = pl.sum_horizontal(v.str.len_chars().fill_null(0) for v in texts.values()) > RECORD_CHARACTERS
+    tests.append(_reason(whole, f"the row is longer than {RECORD_CHARACTERS:,} characters"))
+    found = rows.select(key=pl.col(key), reason=pl.coalesce(tests)).filter(pl.col("reason").is_not_null())
+    return dict(zip(found["key"], found["reason"], strict=True))
+
+
+def _reason(test: pl.Expr, words: str) -> pl.Expr:
+    return pl.when(test).then(pl.lit(words))
+
+
+def without(rows: pl.DataFrame, key: str, keys: list[Any]) -> pl.DataFrame:
+    return rows.filter(~pl.col(key).is_in(pl.Series(keys, dtype=rows[key].dtype).implode())) if keys else rows
+
+
+def literals(keys: pl.Series, *, quoted: bool, most: int) -> Iterator[str]:
+    """Lists of SOQL literals, each short enough for an address of `most` bytes.
+
+    >>> list(literals(pl.Series(["a'b", "c"]), quoted=True, most=2000))
+    ["'a\\\\'b','c'"]
+    """
+    words = keys.cast(pl.String).unique(maintain_order=True)
+    if quoted:
+        words = "'" + words.str.replace_all("\\", "\\\\", literal=True).str.replace_all("'", "\\'", literal=True) + "'"
+    part: list[str] = []
+    size = 0
+    for start in range(0, words.len(), QUERY_KEYS):
+        for word in words[start : start + QUERY_KEYS].to_list():
+            length = len(quote(word, safe="")) + 3
+            if part and (size + length > most or len(part) == QUERY_KEYS):
+                yield ",".join(part)
+                part, size = [], 0
+            part.append(word)
+            size += length
+    if part:
+        yield ",".join(part)
+
+
+def records(found: list[dict[str, Any]], keys: pl.Series) -> pl.DataFrame:
+    """Id and key of the records whose key is exactly one of `keys`: SOQL compares without regard to case."""
+    name = keys.name
+    told = pl.DataFrame({"Id": [r.get("Id") for r in found], "word": [_word(r.get(name)) for r in found]})
+    wanted = pl.DataFrame({name: keys, "word": keys.cast(pl.String)})
+    joined = told.cast(pl.String).join(wanted, on="word", how="inner")
+    return joined.select("Id") if name == "Id" else joined.select("Id", name)
+
+
+def _word(value: Any) -> str | None:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else None if value is None else str(value)
+
+
+def twice(keys: pl.Series, ids: pl.DataFrame) -> dict[Any, str]:
+    return dict.fromkeys(ids.filter(pl.col(keys.name).is_duplicated())[keys.name].unique(), TWO_RECORDS)
+
+
+def unclear(keys: pl.Series, ids: pl.DataFrame) -> dict[Any, str]:
+    """Keys that no record has, or more than one."""
+    missing = keys.filter(~keys.is_in(ids[keys.name].implode()))
+    return {**dict.fromkeys(missing, NO_RECORD), **twice(keys, ids)}
+
+
+def with_ids(rows: pl.DataFrame, key: str, ids: pl.DataFrame) -> pl.DataFrame:
+    """Rows of which one record is known, with its Id."""
+    once = ids.filter(~pl.col(key).is_duplicated())
+    return rows.join(once, on=key, how="semi" if key == "Id" else "inner")
+
+
+def settled(rows: pl.DataFrame, key: str, column: str, failed: pl.DataFrame, taken: pl.DataFrame | None) -> SendResult:
+    """Failed rows are told by `column` of the job; `taken` is None when the job came to its end."""
+    names = pl.DataFrame({"word": rows[column].cast(pl.String), "key": rows[key]})
+    known = set(rows.columns)
+    refused: dict[Any, str] = {}
+    later: dict[Any, str] = {}
+    if failed.height:
+        mark = pl.col(column) if column in failed.columns else pl.col("sf__Id")
+        told = failed.select(word=mark, error=pl.col("sf__Error").fill_null("")).join(names, on="word")
+        for one, message in told.select("key", "error").iter_rows():
+            reason, again = row_error(message, known)
+            (later if again else refused)[one] = reason
+    if taken is not None:
+        mark_there = "sf__Id" if column not in taken.columns else column
+        written = taken[mark_there] if taken.height else pl.Series(dtype=pl.String)
+        left = names.filter(~pl.col("word").is_in(written.implode()))["key"]
+        later |= {one: UNPROCESSED for one in left if one not in refused and one not in later}
+    return SendResult(refused, later)
+
+
+def check_fields(
+    described: Mapping[str, Mapping[str, Any]], fields: set[str], key: str, operation: str, *, where: str
+) -> None:
+    """Raises DestinationError for fields that are not there or may not be written, and for a key that finds nothing.
+
+    Fields of a parent (Account.Number__c) are left to Salesforce.
+    """
+    own = {name for name in fields if "." not in name}
+    if unknown := sorted(own - set(described)):
+        import difflib
+
+        near = difflib.get_close_matches(unknown[0], described, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "API names are wanted (Birth_Date__c, not Birth Date)"
+        raise DestinationError(f"there is no field {unknown[0]!r}", where=where, hint=hint)
+    found = described[key]
+    if operation == "upsert" and key != "Id" and not (found.get("externalId") or found.get("idLookup")):
+        raise DestinationError(
+            f"{key} finds no records: it is neither an external id nor a field with idLookup",
+            where=where,
+            hint="mark the field as External ID (and unique) in Salesforce",
+        )
+    rights = {"upsert": ("createable", "updateable"), "insert": ("createable",), "update": ("updateable",)}[operation]
+    for name in sorted(own - {"Id", key}):
+        for right in rights:
+            if not described[name].get(right):
+                raise DestinationError(
+                    f"{name} is not {right} for this user", where=where, hint="look at field-level security"
+                )
