@@ -267,7 +267,7 @@ def test_answers_that_are_none(service: Salesforce, make: Make) -> None:
         ({"fields": ("Formula__c",)}, "Formula__c is not createable"),
         ({"key": "LastName"}, "neither an external id"),
         ({"object": "Nothing"}, "NOT_FOUND"),
-        ({"mode": "mirror"}, "not said how"),
+        ({"mode": "mirror"}, "mode mirror takes records away"),
         ({"operation": "insert"}, "goes with mode insert"),
     ],
 )

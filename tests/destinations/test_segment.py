@@ -105,6 +105,9 @@ def test_an_audience_is_entered_and_left(service: Segment, make: Make) -> None:
         ("identify", None, None),
         ("track", "Audience Exited", {"audience_key": "vip", "vip": False}),
     ]
+    for _ in "12":
+        destination.remove_rows(batch({"id": ["u2"]}, ["d3"]))
+    assert [e["messageId"] for e in service.events[6:]] == ["d3-i", "d3-t"], "leaving twice is told once"
     personas = {"computation_class": "audience", "computation_key": "vip", "computation_id": "vip", "space_id": "spa"}
     assert all(e["context"] == {"personas": personas} for e in service.events)
     assert [e["messageId"] for e in service.events[:2]] == ["d1-i", "d1-t"]

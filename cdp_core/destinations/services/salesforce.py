@@ -52,13 +52,15 @@ class SalesforceOptions(HttpOptions):
 
 
 class SalesforceSyncOptions(BaseModel):
-    """`object` is an API name. With mode mirror, `removal` says what becomes of records that leave the model."""
+    """`object` is an API name. `removal` says what becomes of records that leave the model (mode mirror)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     object: str = Field(pattern=_API_NAME, description="API name, such as Contact or Shop_Customer__c")
     operation: Literal["upsert", "insert", "update"] = Field("upsert", description="insert needs mode insert")
-    removal: Literal["delete", "hard_delete", "keep"] | None = Field(None, description="Needed in mode mirror")
+    removal: Literal["delete", "hard_delete", "keep"] | None = Field(
+        None, description="Needed where records are taken away"
+    )
     erasure: Literal["delete", "hard_delete"] = Field("hard_delete", description="What a privacy request does")
 
 
@@ -89,9 +91,9 @@ class SalesforceDestination:
         """Org, object and key. Raises SpecError for options that do not go with the sync's mode."""
         options: SalesforceSyncOptions = delivery.options
         where = f"syncs.{delivery.sync}.options"
-        if delivery.mode == "mirror" and options.removal is None:
+        if delivery.mode in ("mirror", "remove") and options.removal is None:
             raise SpecError(
-                "mode mirror takes away records that leave the model, and it is not said how",
+                f"mode {delivery.mode} takes records away, and it is not said how",
                 where=f"{where}.removal",
                 choices=["delete", "hard_delete", "keep"],
             )

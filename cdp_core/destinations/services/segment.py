@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REGULATED = 5_000
 """User ids that one regulation may name."""
+_TAKING = ("mirror", "remove")
 _RULE = re.compile(r"[a-z][a-z0-9_.]{0,60}")
 
 
@@ -102,6 +103,10 @@ class SegmentDestination:
     def remove(self, keys: pl.Series) -> SendResult:
         key = self._prepared()[0].key
         return self._told(keys.alias(key).to_frame(), key, None, here=False) if keys.len() else SendResult()
+
+    def remove_rows(self, batch: Batch) -> SendResult:
+        """As `remove`, with the message ids of the deliveries."""
+        return self._told(batch.rows, batch.key, batch.ids, here=False) if batch.rows.height else SendResult()
 
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """Asks Segment for a regulation, which it carries out within thirty days."""
@@ -270,7 +275,7 @@ def _check(delivery: Delivery, options: SegmentSyncOptions) -> None:
         if "type" not in fields or texts:
             wanted = f"{texts[0]} must be JSON text" if texts else "an event needs the field 'type'"
             raise SpecError(wanted, where=f"{where}.mapping", hint="map type: type, properties: properties")
-        if delivery.mode == "mirror":
+        if delivery.mode in _TAKING:
             raise SpecError("events are not taken back", where=f"{where}.mode", choices=["insert", "upsert"])
         return
     who = options.user_id or (None if options.anonymous_id else delivery.key)
@@ -281,11 +286,13 @@ def _check(delivery: Delivery, options: SegmentSyncOptions) -> None:
             where=f"{where}.mapping",
             hint="map ids only, or set audience_calls: identify",
         )
-    if delivery.mode == "mirror" and delivery.key not in (who, options.anonymous_id):
+    if delivery.mode in _TAKING and delivery.key not in (who, options.anonymous_id):
         raise SpecError(
             "who leaves is known by the key alone, which must be user_id or anonymous_id",
             where=f"{where}.key",
             hint="make it the key, or use mode upsert",
         )
-    if delivery.mode == "mirror" and options.as_ == "track" and options.removed_event is None:
-        raise SpecError("mode mirror tells who leaves", where=f"{where}.options.removed_event", hint="name the event")
+    if delivery.mode in _TAKING and options.as_ == "track" and options.removed_event is None:
+        raise SpecError(
+            f"mode {delivery.mode} tells who leaves", where=f"{where}.options.removed_event", hint="name the event"
+        )
