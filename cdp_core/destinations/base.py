@@ -61,7 +61,8 @@ class Batch:
     the column that identifies a row, never null and never twice. `payload` holds each row as JSON text, in the same
     order. `id` is equal when the call is tried again: usable as its idempotency key. `ids` holds one such key per row,
     in the same order: equal whenever this delivery of the row is tried again, in a later run too, and never used for
-    another. It is None where nobody keeps a ledger.
+    another. `before` holds each row as the destination has it, as JSON text, null where it has none. Both are None
+    where nobody keeps a ledger.
     """
 
     rows: pl.DataFrame
@@ -69,6 +70,7 @@ class Batch:
     payload: pl.Series
     id: str = ""
     ids: pl.Series | None = None
+    before: pl.Series | None = None
 
 
 @dataclass(frozen=True)

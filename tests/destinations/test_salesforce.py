@@ -119,7 +119,7 @@ def test_rows_for_later(service: Salesforce, make: Make) -> None:
     assert destination.send(people(3)).later == {}
     service.breaks_after = 2
     result = destination.send(people(4))
-    assert (result.failed, result.later) == ({}, {"p2": made.UNPROCESSED, "p3": made.UNPROCESSED})
+    assert (result.failed, result.later) == ({}, dict.fromkeys(["p2", "p3"], f"{made.UNPROCESSED}: TooManyLockFailure"))
 
 
 def test_a_job_that_takes_too_long_is_aborted_and_read(service: Salesforce, make: Make) -> None:
@@ -307,10 +307,41 @@ def test_large_jobs_are_halved(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
         make().send(people(9))
 
 
-def test_queries_fit_into_an_address() -> None:
-    keys = pl.Series([f"ключ {i} & 'x'" for i in range(500)])
-    parts = list(made.literals(keys, quoted=True, most=2000))
+def test_keys_become_queries(service: Salesforce, make: Make) -> None:
+    """They fit into an address, 25 of them into a call, and stand in no address of ours."""
     from urllib.parse import quote
 
+    keys = pl.Series([f"ключ {i} & 'x'" for i in range(12_000)])
+    parts = made.literals(keys[:500], "string", most=2000)
     assert max(len(quote(part, safe="")) for part in parts) <= 2000
     assert sum(part.count("ключ") for part in parts) == 500
+    destination = make("mirror", removal="delete")
+    before = len(service.calls)
+    assert destination.remove(keys) == SendResult()
+    asked = service.calls[before:]
+    assert sum(len(call.json()["batchRequests"]) for call in asked) > 25 * (len(asked) - 1) > 25
+    assert not any(call.query for call in service.calls)
+
+
+def test_keys_that_a_field_cannot_hold(service: Salesforce, make: Make) -> None:
+    """A key is no piece of a query, and ids of 15 letters are those of 18."""
+    long = service.put(Ext__c="a", LastName="A", Number__c="7")
+    destination = make("mirror", "Number__c", removal="delete")
+    assert not destination.remove(pl.Series(["1) OR (Id != null", "x"])).failed
+    assert len(service.state) == 1
+    by_id = make("mirror", "Id", removal="delete")
+    assert not by_id.remove(pl.Series(["nobody"])).failed
+    assert len(service.state) == 1
+    assert not by_id.remove(pl.Series([long[:15], "nobody"])).failed
+    assert not service.state
+
+
+def test_jobs_side_by_side(service: Salesforce, make: Make) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    destination = make()
+    parts = [batch({"Ext__c": [f"{n}-{i}" for i in range(5)], "LastName": ["x"] * 5}) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(result == SendResult() for result in pool.map(destination.send, parts))
+    assert len(service.jobs) == 4
+    assert len(service.state) == 20

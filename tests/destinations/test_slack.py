@@ -80,6 +80,17 @@ def test_a_report_by_a_bot_with_a_sample(service: Slack, opened: Callable[..., S
     reported(opened(**BY_BOT), 20, sample_fields=["email", "id"], sample_rows=20, title="x" * 140)
 
 
+def test_a_sample_shows_new_rows_first(service: Slack, opened: Callable[..., SlackDestination]) -> None:
+    destination = opened()
+    destination.prepare(delivery(sample_fields=["id"], sample_rows=3))
+    for known in ([True, True, True, True, False], [False, True]):
+        frame = pl.DataFrame({"id": ["old" if k else "new" for k in known], "email": ["x"] * len(known)})
+        before = pl.Series(["{}" if k else None for k in known], dtype=pl.String)
+        destination.send(Batch(rows=frame, key="id", payload=pl.Series([""] * len(known)), before=before))
+    destination.finish(True)
+    assert service.messages[0]["blocks"][2]["text"]["text"] == "• id: new\n• id: new\n• id: old"
+
+
 def test_long_samples_fit(service: Slack, opened: Callable[..., SlackDestination]) -> None:
     destination = opened()
     destination.prepare(delivery(sample_fields=["id", "email"], sample_rows=20))

@@ -74,7 +74,7 @@ class SalesforceDestination:
     Options: ClassVar[type[BaseModel]] = SalesforceOptions
     SyncOptions: ClassVar[type[BaseModel]] = SalesforceSyncOptions
     batch_rows = 50_000
-    batch_bytes = 20_000_000
+    batch_bytes = 10_000_000
     concurrency = 2
 
     def __init__(self, options: SalesforceOptions, root: Path) -> None:
@@ -91,7 +91,8 @@ class SalesforceDestination:
         """Org, object and key. Raises SpecError for options that do not go with the sync's mode."""
         options: SalesforceSyncOptions = delivery.options
         where = f"syncs.{delivery.sync}.options"
-        if delivery.mode in ("mirror", "remove") and options.removal is None:
+        silent = options.removal is None or (delivery.mode == "remove" and options.removal == "keep")
+        if delivery.mode in ("mirror", "remove") and silent:
             raise SpecError(
                 f"mode {delivery.mode} takes records away, and it is not said how",
                 where=f"{where}.removal",
@@ -193,7 +194,7 @@ class SalesforceDestination:
         with self._lock:
             self._unsettled.pop(digest, None)
         self._check(outcome)
-        return made.settled(rows, key, column, outcome.failed, outcome.taken)
+        return made.settled(rows, key, column, outcome)
 
     def _check(self, outcome: Outcome) -> None:
         """A job that fails as a whole before its first row fails for its form, and would again."""
@@ -227,9 +228,8 @@ class SalesforceDestination:
         delivery, options = self._prepared()
         bulk, name = self._connected(), delivery.key
         chosen = "Id" if name == "Id" else f"Id, {name}"
-        found = []
-        for part in made.literals(keys, quoted=self._key_type not in made.NUMBERS, most=made.QUERY_BYTES):
-            found += bulk.query(f"SELECT {chosen} FROM {options.object} WHERE {name} IN ({part})")
+        parts = made.literals(keys, self._key_type)
+        found = bulk.query([f"SELECT {chosen} FROM {options.object} WHERE {name} IN ({part})" for part in parts])
         return made.records(found, keys.alias(name))
 
     def _describe(self, delivery: Delivery, fields: set[str]) -> None:

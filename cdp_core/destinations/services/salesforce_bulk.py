@@ -10,9 +10,10 @@ import contextlib
 import io
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cdp_core.destinations.base import Unavailable
 from cdp_core.errors import DestinationError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SLOWEST_POLL = 30.0
 MISSED_POLLS = 5
+QUERIES = 25
+"""That one call of composite/batch may hold."""
 ENDED = ("JobComplete", "Failed", "Aborted")
 _JUDGED_HERE = (400, 403, 404, 405, 409, 414, 415, 431)
 _LATER = {
@@ -76,12 +79,14 @@ class Bulk:
         answer = self.http.call(method, self.root + path, accept=_JUDGED_HERE, **more)
         if answer.status not in _JUDGED_HERE:
             return answer
-        code = error_code(answer)
+        raise self._refused(answer.status, code_in(answer.json()))
+
+    def _refused(self, status: int, code: str) -> DestinationError:
+        what = f"answered {status}: {code}" if code else f"answered {status}"
         if code in _LATER:
-            raise Unavailable(f"answered {answer.status}: {code}", where=self.http.where)
+            return Unavailable(what, where=self.http.where)
         hint = next((text for start, text in _HINTS.items() if code.startswith(start)), None)
-        what = f"answered {answer.status}: {code}" if code else f"answered {answer.status}"
-        raise DestinationError(what, where=self.http.where, hint=hint)
+        return DestinationError(what, where=self.http.where, hint=hint)
 
     def told(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """A call whose answer is an object. Raises Unavailable when it is something else."""
@@ -90,15 +95,24 @@ class Bulk:
             raise Unavailable("the answer cannot be read", where=self.http.where)
         return found
 
-    def query(self, soql: str) -> list[dict[str, Any]]:
-        """The records of all pages."""
+    def query(self, soql: Sequence[str]) -> list[dict[str, Any]]:
+        """The records of all queries, on all pages. They go in bodies: keys would stand in addresses otherwise."""
         found: list[dict[str, Any]] = []
-        page = self.told("GET", "/query", params={"q": soql})
+        version = self.root.rpartition("/")[2]
+        for start in range(0, len(soql), QUERIES):
+            some = [{"method": "GET", "url": f"{version}/query?q={quote(q)}"} for q in soql[start : start + QUERIES]]
+            for one in self.told("POST", "/composite/batch", json={"batchRequests": some}).get("results") or ():
+                if one.get("statusCode") != 200:
+                    raise self._refused(int(one.get("statusCode") or 0), code_in(one.get("result")))
+                found += self._pages(one["result"])
+        return found
+
+    def _pages(self, page: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         while True:
-            found += page.get("records") or []
+            yield from page.get("records") or ()
             more = page.get("nextRecordsUrl")
             if page.get("done", True) or not isinstance(more, str):
-                return found
+                return
             page = self.told("GET", more.removeprefix(self.root))
 
     def fill(self, request: Mapping[str, str], csv: bytes) -> str:
@@ -181,9 +195,8 @@ class Bulk:
         return found
 
 
-def error_code(answer: Answer) -> str:
+def code_in(told: Any) -> str:
     """The code in `[{"errorCode": …, "message": …}]`; empty when there is none. The message quotes values."""
-    told = answer.json()
     first = told[0] if isinstance(told, list) and told else told
     code = first.get("errorCode") if isinstance(first, dict) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""

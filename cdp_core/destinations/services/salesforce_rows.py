@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import polars as pl
 
 from cdp_core.destinations.base import SendResult
-from cdp_core.destinations.services.salesforce_bulk import row_error
+from cdp_core.destinations.services.salesforce_bulk import Outcome, row_error
 from cdp_core.errors import DestinationError
 
-JOB_BYTES = 25_000_000
-"""Salesforce takes 100 MB (150 MB in base64); results come back in one answer, errors included."""
+JOB_BYTES = 12_000_000
+"""Salesforce takes 100 MB (150 MB in base64), but tells what it refused in one answer, rows and errors in full."""
 FIELD_CHARACTERS = 32_000
 RECORD_CHARACTERS = 400_000
 NULL = "#N/A"
 NUMBERS = ("int", "double", "currency", "percent", "long")
 QUERY_KEYS = 200
 QUERY_BYTES = 6_000
-"""Of an address: 16,384 bytes are the limit, headers included."""
+"""Of a query in an address: 16,384 bytes are the limit, headers included."""
+_WELL_FORMED = {"id": r"^[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?$", **dict.fromkeys(NUMBERS, r"^-?[0-9]+(?:\.[0-9]+)?$")}
 NO_RECORD = "no record has this key"
 TWO_RECORDS = "more than one record has this key"
 UNPROCESSED = "the job ended before this row"
@@ -79,36 +79,38 @@ def without(rows: pl.DataFrame, key: str, keys: list[Any]) -> pl.DataFrame:
     return rows.filter(~pl.col(key).is_in(pl.Series(keys, dtype=rows[key].dtype).implode())) if keys else rows
 
 
-def literals(keys: pl.Series, *, quoted: bool, most: int) -> Iterator[str]:
-    """Lists of SOQL literals, each short enough for an address of `most` bytes.
+def literals(keys: pl.Series, kind: str, *, most: int = QUERY_BYTES) -> list[str]:
+    """Lists of SOQL literals for a field of a type, each short enough for an address with `most` bytes of them.
 
-    >>> list(literals(pl.Series(["a'b", "c"]), quoted=True, most=2000))
-    ["'a\\\\'b','c'"]
+    Keys that the type cannot hold are left out: no record has them, and as numbers they would stand there unquoted.
+
+    >>> literals(pl.Series(["a'b", "c"]), "string"), literals(pl.Series(["7", "1) OR (Id != null"]), "double")
+    (["'a\\\\'b','c'"], ['7'])
     """
     words = keys.cast(pl.String).unique(maintain_order=True)
-    if quoted:
+    if form := _WELL_FORMED.get(kind):
+        words = words.filter(words.str.contains(form))
+    if kind not in NUMBERS:
         words = "'" + words.str.replace_all("\\", "\\\\", literal=True).str.replace_all("'", "\\'", literal=True) + "'"
-    part: list[str] = []
-    size = 0
-    for start in range(0, words.len(), QUERY_KEYS):
-        for word in words[start : start + QUERY_KEYS].to_list():
-            length = len(quote(word, safe="")) + 3
-            if part and (size + length > most or len(part) == QUERY_KEYS):
-                yield ",".join(part)
-                part, size = [], 0
-            part.append(word)
-            size += length
-    if part:
-        yield ",".join(part)
+    sized = words.alias("word").to_frame().with_columns(size=pl.col("word").str.len_bytes() * 3 + 3)
+    room = (most - pl.col("size").max()).clip(1)
+    parted = sized.with_columns(part=(pl.col("size").cum_sum() - pl.col("size")) // room)
+    parted = parted.with_columns(nth=pl.int_range(pl.len()).over("part") // QUERY_KEYS)
+    return parted.group_by("part", "nth", maintain_order=True).agg(pl.col("word").str.join(","))["word"].to_list()
 
 
 def records(found: list[dict[str, Any]], keys: pl.Series) -> pl.DataFrame:
-    """Id and key of the records whose key is exactly one of `keys`: SOQL compares without regard to case."""
+    """Id and key of the records whose key is exactly one of `keys`: SOQL compares without regard to case.
+
+    Ids have 15 letters, or the same and 3 more; they are given as they stand in `keys`.
+    """
     name = keys.name
     told = pl.DataFrame({"Id": [r.get("Id") for r in found], "word": [_word(r.get(name)) for r in found]})
     wanted = pl.DataFrame({name: keys, "word": keys.cast(pl.String)})
-    joined = told.cast(pl.String).join(wanted, on="word", how="inner")
-    return joined.select("Id") if name == "Id" else joined.select("Id", name)
+    if name == "Id":
+        short = pl.col("word").cast(pl.String).str.slice(0, 15)
+        return wanted.with_columns(short).join(told.with_columns(short), on="word", how="semi").select("Id")
+    return told.cast(pl.String).join(wanted, on="word", how="inner").select("Id", name)
 
 
 def _word(value: Any) -> str | None:
@@ -131,8 +133,9 @@ def with_ids(rows: pl.DataFrame, key: str, ids: pl.DataFrame) -> pl.DataFrame:
     return rows.join(once, on=key, how="semi" if key == "Id" else "inner")
 
 
-def settled(rows: pl.DataFrame, key: str, column: str, failed: pl.DataFrame, taken: pl.DataFrame | None) -> SendResult:
-    """Failed rows are told by `column` of the job; `taken` is None when the job came to its end."""
+def settled(rows: pl.DataFrame, key: str, column: str, outcome: Outcome) -> SendResult:
+    """What became of each row; rows are known by `column` of the job."""
+    failed, taken = outcome.failed, outcome.taken
     names = pl.DataFrame({"word": rows[column].cast(pl.String), "key": rows[key]})
     known = set(rows.columns)
     refused: dict[Any, str] = {}
@@ -147,7 +150,8 @@ def settled(rows: pl.DataFrame, key: str, column: str, failed: pl.DataFrame, tak
         mark_there = "sf__Id" if column not in taken.columns else column
         written = taken[mark_there] if taken.height else pl.Series(dtype=pl.String)
         left = names.filter(~pl.col("word").is_in(written.implode()))["key"]
-        later |= {one: UNPROCESSED for one in left if one not in refused and one not in later}
+        reason = f"{UNPROCESSED}: {outcome.error}" if outcome.error else UNPROCESSED
+        later |= {one: reason for one in left if one not in refused and one not in later}
     return SendResult(refused, later)
 
 

@@ -89,7 +89,8 @@ class SlackDestination:
         self.where = "slack"
         self._delivery: Delivery | None = None
         self._size = 0
-        self._sample: list[dict[str, Any]] = []
+        self._new: list[dict[str, Any]] = []
+        self._known: list[dict[str, Any]] = []
 
     def present(self, delivery: Delivery) -> bool:
         """What was said stays said."""
@@ -103,15 +104,18 @@ class SlackDestination:
                 raise SpecError.unknown("field", name, delivery.fields, where=f"{where}.sample_fields")
         if self.options.token is not None and not (options.channel or self.options.channel):
             raise SpecError("a token posts to a channel that is named", where=f"{where}.channel", hint="give channel")
-        self._delivery, self._size, self._sample = delivery, 0, []
+        self._delivery, self._size, self._new, self._known = delivery, 0, [], []
 
     def send(self, batch: Batch) -> SendResult:
         """Counts rows, and keeps a few for the sample; nothing leaves before `finish`."""
         options = self._prepared().options
         self._size += batch.rows.height
-        room = options.sample_rows - len(self._sample)
-        if options.sample_fields and room > 0:
-            self._sample += batch.rows.select(options.sample_fields).head(room).to_dicts()
+        if options.sample_fields:
+            rows = batch.rows.select(options.sample_fields)
+            known = None if batch.before is None else batch.before.is_not_null()
+            for kept, part in ((self._new, rows if known is None else rows.filter(~known)),
+                               (self._known, rows.clear() if known is None else rows.filter(known))):  # fmt: skip
+                kept += part.head(options.sample_rows - len(kept)).to_dicts()
         return SendResult()
 
     def finish(self, complete: bool) -> None:
@@ -119,7 +123,7 @@ class SlackDestination:
         delivery = self._delivery
         if complete and delivery is not None:
             self._post(delivery)
-        self._delivery, self._sample = None, []
+        self._delivery, self._new, self._known = None, [], []
 
     def test(self) -> str:
         """Nothing is posted: the token is asked whose it is, and a webhook refuses a message without text."""
@@ -149,7 +153,7 @@ class SlackDestination:
             size=self._size,
             counts=delivery.counts,
             link=options.link,
-            sample=self._sample,
+            sample=[*self._new, *self._known][: options.sample_rows],
         )
         http = self._http()
         try:

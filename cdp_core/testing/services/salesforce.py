@@ -25,6 +25,8 @@ FIELDS = {
 }
 EXTERNAL = ("Ext__c", "Number__c")
 LONGEST = 80
+LONGEST_ADDRESS = 16_384
+MOST_QUERIES = 25
 PAGE = 3
 _QUERY = re.compile(r"SELECT (?P<fields>[\w, ]+) FROM Contact WHERE (?P<key>\w+) IN \((?P<values>.*)\)", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|[\w.-]+")
@@ -80,7 +82,7 @@ class Salesforce(StandIn):
         """A record of somebody else; gives its Id."""
         with self.lock:
             self.made += 1
-            one = f"003{self.made:015d}"
+            one = f"003{self.made:012d}AAA"
             self.state[one] = dict(record)
             return one
 
@@ -111,8 +113,8 @@ class Salesforce(StandIn):
                 return Reply(200, {"DailyApiRequests": {"Max": 15000, "Remaining": 14998}})
             case "GET", ["sobjects", "Contact", "describe"]:
                 return Reply(200, _described())
-            case "GET", ["query"]:
-                return self._query(request.query.get("q", ""), 0)
+            case "POST", ["composite", "batch"]:
+                return self._several(request.json()["batchRequests"])
             case "GET", ["query", cursor]:
                 start, _, soql = bytes.fromhex(cursor).decode().partition("|")
                 return self._query(soql, int(start))
@@ -124,6 +126,14 @@ class Salesforce(StandIn):
                 return self._job(request, self.jobs[name], more)
         return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
+    def _several(self, asked: list[dict[str, str]]) -> Reply:
+        if len(asked) > MOST_QUERIES or any(len(one["url"]) > LONGEST_ADDRESS for one in asked):
+            return _error(400, "LIMIT_EXCEEDED", "The number of subrequests may not exceed 25")
+        replies = [self._query(parse_qs(one["url"].partition("?")[2]).get("q", [""])[0], 0) for one in asked]
+        failed = any(reply.status != 200 for reply in replies)
+        results = [{"statusCode": reply.status, "result": reply.body} for reply in replies]
+        return Reply(200, {"hasErrors": failed, "results": results})
+
     def _query(self, soql: str, start: int) -> Reply:
         asked = _QUERY.fullmatch(soql)
         if asked is None or asked["key"] not in FIELDS:
@@ -132,10 +142,12 @@ class Salesforce(StandIn):
         words = _LITERAL.findall(asked["values"])
         if any(word.startswith("'") is not quoted for word in words):
             return _error(400, "INVALID_FIELD", "value of filter criterion must not be enclosed in quotes")
+        if asked["key"] == "Id" and any(len(word.strip("'")) not in (15, 18) for word in words):
+            return _error(400, "INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {soql}")
         wanted = {re.sub(r"\\(.)", r"\1", word.strip("'") if quoted else word).lower() for word in words}
         names = asked["fields"].split(", ")
         found = [{"Id": one, **record} for one, record in self.state.items()]
-        found = [r for r in found if str(r.get(asked["key"])).lower() in wanted]
+        found = [r for r in found if {str(r.get(asked["key"])).lower(), r["Id"].lower()[:15]} & wanted]
         page = [{n: self._typed(n, r.get(n)) for n in names} for r in found[start : start + PAGE]]
         told: dict[str, Any] = {"totalSize": len(found), "done": start + PAGE >= len(found), "records": page}
         if not told["done"]:
@@ -217,7 +229,10 @@ class Salesforce(StandIn):
 
     def _row(self, job: Job, row: Record) -> None:
         operation, key = job.request["operation"], job.request.get("externalIdFieldName", "Id")
-        found = [one for one, r in self.state.items() if ({"Id": one, **r}.get(key) or "") == row.get(key)]
+        wanted = str(row.get(key))
+        found = [
+            one for one, r in self.state.items() if r.get(key) == wanted or (key == "Id" and one[:15] == wanted[:15])
+        ]
         one, error = (found[0] if found else ""), self._wrong(operation, row, found)
         if error is None and "elete" in operation:
             self.drop(one)
