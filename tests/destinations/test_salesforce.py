@@ -14,6 +14,7 @@ from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult
 from cdp_core.destinations.open import parsed
 from cdp_core.destinations.services import salesforce_rows as made
 from cdp_core.destinations.services.salesforce import SalesforceDestination, SalesforceOptions, SalesforceSyncOptions
+from cdp_core.destinations.services.salesforce_bulk import Outcome
 from cdp_core.errors import DestinationError, SpecError
 from cdp_core.testing.services.base import Fault, Reply
 from cdp_core.testing.services.salesforce import CLIENT, Salesforce
@@ -138,6 +139,12 @@ def test_refused_rows_are_told_by_their_keys_without_values(service: Salesforce,
     assert [r["LastName"] for r in service.state.values()] == ["Ann", "Bo"]
 
 
+def test_refused_rows_that_nobody_knows_are_no_success() -> None:
+    failed = pl.DataFrame({"sf__Id": ["x"], "sf__Error": ["A_CODE:x:--"], "K": ["other"]})
+    with pytest.raises(DestinationError, match="1 of the rows it refused cannot be told by K"):
+        made.settled(pl.DataFrame({"K": ["a"]}), "K", "K", Outcome({}, failed))
+
+
 def test_rows_that_salesforce_would_misread_are_not_sent(service: Salesforce, make: Make) -> None:
     rows = batch(
         {
@@ -198,7 +205,7 @@ def test_removal_takes_exactly_its_own(service: Salesforce, make: Make) -> None:
 def test_records_by_number(service: Salesforce, make: Make) -> None:
     destination = make("mirror", "Number__c", removal="delete")
     destination.send(batch({"Number__c": [1, 2], "LastName": ["A", "B"]}, "Number__c"))
-    assert not destination.remove(pl.Series([1])).failed
+    assert not destination.remove(pl.Series(["01"])).failed
     assert [r["Number__c"] for r in service.state.values()] == ["2"]
 
 

@@ -114,6 +114,7 @@ def test_nothing_is_posted_before_the_end(
     with pytest.raises(Unavailable) as error:
         reported(destination, 2)
     assert error.value.retry_after == 1
+    assert "B000" not in f"{error.value} {error.value.where}", "the address is a secret"
     assert not service.messages
     destination.finish(True)
     assert [m["text"].partition(",")[0] for m in service.messages] == ["vip: 2 in all"], "it is posted when tried again"

@@ -230,7 +230,7 @@ class SalesforceDestination:
         chosen = "Id" if name == "Id" else f"Id, {name}"
         parts = made.literals(keys, self._key_type)
         found = bulk.query([f"SELECT {chosen} FROM {options.object} WHERE {name} IN ({part})" for part in parts])
-        return made.records(found, keys.alias(name))
+        return made.records(found, keys.alias(name), self._key_type)
 
     def _describe(self, delivery: Delivery, fields: set[str]) -> None:
         from cdp_core.destinations.services.salesforce_rows import check_fields

@@ -100,7 +100,7 @@ class Bulk:
         found: list[dict[str, Any]] = []
         version = self.root.rpartition("/")[2]
         for start in range(0, len(soql), QUERIES):
-            some = [{"method": "GET", "url": f"{version}/query?q={quote(q)}"} for q in soql[start : start + QUERIES]]
+            some = [{"method": "GET", "url": f"{version}/query/?q={quote(q)}"} for q in soql[start : start + QUERIES]]
             for one in self.told("POST", "/composite/batch", json={"batchRequests": some}).get("results") or ():
                 if one.get("statusCode") != 200:
                     raise self._refused(int(one.get("statusCode") or 0), code_in(one.get("result")))

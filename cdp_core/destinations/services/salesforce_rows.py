@@ -99,22 +99,21 @@ def literals(keys: pl.Series, kind: str, *, most: int = QUERY_BYTES) -> list[str
     return parted.group_by("part", "nth", maintain_order=True).agg(pl.col("word").str.join(","))["word"].to_list()
 
 
-def records(found: list[dict[str, Any]], keys: pl.Series) -> pl.DataFrame:
+def records(found: list[dict[str, Any]], keys: pl.Series, kind: str) -> pl.DataFrame:
     """Id and key of the records whose key is exactly one of `keys`: SOQL compares without regard to case.
 
     Ids have 15 letters, or the same and 3 more; they are given as they stand in `keys`.
     """
     name = keys.name
-    told = pl.DataFrame({"Id": [r.get("Id") for r in found], "word": [_word(r.get(name)) for r in found]})
-    wanted = pl.DataFrame({name: keys, "word": keys.cast(pl.String)})
+    word = pl.Float64 if kind in NUMBERS else pl.String
+    told = pl.DataFrame(
+        [{"Id": r.get("Id"), "word": r.get(name)} for r in found], schema={"Id": pl.String, "word": word}
+    )
+    wanted = pl.DataFrame({name: keys, "word": keys.cast(pl.String).cast(word, strict=False)})
     if name == "Id":
-        short = pl.col("word").cast(pl.String).str.slice(0, 15)
+        short = pl.col("word").str.slice(0, 15)
         return wanted.with_columns(short).join(told.with_columns(short), on="word", how="semi").select("Id")
-    return told.cast(pl.String).join(wanted, on="word", how="inner").select("Id", name)
-
-
-def _word(value: Any) -> str | None:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else None if value is None else str(value)
+    return told.join(wanted, on="word", how="inner").select("Id", name)
 
 
 def twice(keys: pl.Series, ids: pl.DataFrame) -> dict[Any, str]:
@@ -143,6 +142,9 @@ def settled(rows: pl.DataFrame, key: str, column: str, outcome: Outcome) -> Send
     if failed.height:
         mark = pl.col(column) if column in failed.columns else pl.col("sf__Id")
         told = failed.select(word=mark, error=pl.col("sf__Error").fill_null("")).join(names, on="word")
+        if told.height != failed.height:
+            what = f"{failed.height - told.height} of the rows it refused cannot be told by {column}"
+            raise DestinationError(what, where="salesforce", hint="look at the job in Salesforce: Bulk Data Load Jobs")
         for one, message in told.select("key", "error").iter_rows():
             reason, again = row_error(message, known)
             (later if again else refused)[one] = reason

@@ -144,10 +144,10 @@ class Salesforce(StandIn):
             return _error(400, "INVALID_FIELD", "value of filter criterion must not be enclosed in quotes")
         if asked["key"] == "Id" and any(len(word.strip("'")) not in (15, 18) for word in words):
             return _error(400, "INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {soql}")
-        wanted = {re.sub(r"\\(.)", r"\1", word.strip("'") if quoted else word).lower() for word in words}
+        wanted = {_alike(re.sub(r"\\(.)", r"\1", word.strip("'")), quoted) for word in words}
         names = asked["fields"].split(", ")
         found = [{"Id": one, **record} for one, record in self.state.items()]
-        found = [r for r in found if {str(r.get(asked["key"])).lower(), r["Id"].lower()[:15]} & wanted]
+        found = [r for r in found if {_alike(r.get(asked["key"]), quoted), r["Id"].lower()[:15]} & wanted]
         page = [{n: self._typed(n, r.get(n)) for n in names} for r in found[start : start + PAGE]]
         told: dict[str, Any] = {"totalSize": len(found), "done": start + PAGE >= len(found), "records": page}
         if not told["done"]:
@@ -260,6 +260,11 @@ class Salesforce(StandIn):
         if len(name) > LONGEST:
             return f"STRING_TOO_LONG:Last Name: data value too large: {name} (max length={LONGEST}):LastName --"
         return None
+
+
+def _alike(value: Any, text: bool) -> str:
+    """Texts are compared without regard to case, numbers by what they are."""
+    return str(value).lower() if text or value is None else str(float(value))
 
 
 def _described() -> dict[str, Any]:
