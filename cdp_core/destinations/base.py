@@ -42,7 +42,8 @@ class Delivery:
 
     `fields` maps each mapped field to its type: string, int64, float64, boolean, decimal(p, s), date, timestamp (UTC)
     or array<string>. `options` is the destination's own `SyncOptions`. `plan_id` is equal for equal content. `mode` is
-    the sync's: what a row of `send` means where the service tells creating from changing.
+    the sync's: what a row of `send` means where the service tells creating from changing. `counts` says how many rows
+    the plan adds, changes, removes and leaves unchanged (by these names: add, change, remove, unchanged).
     """
 
     sync: str
@@ -51,6 +52,7 @@ class Delivery:
     options: Any
     plan_id: str = ""
     mode: str = "mirror"
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
