@@ -82,6 +82,8 @@ def one(ws: cdp.Workspace, name: str) -> Sync:
 
 
 def _origin(source: Any) -> str:
+    if not hasattr(source, "value"):
+        return str(source.in_words)
     if source.column is None:
         return f"always {source.value!r}"
     return f"{source.column} (as {source.type})" if source.type else str(source.column)
