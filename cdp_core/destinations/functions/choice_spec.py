@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from cdp_core.destinations.functions.base import Function, Part
 from cdp_core.operators import Operators, Text
@@ -26,10 +26,18 @@ class Coalesce(Function):
     coalesce: list[Source] = Field(min_length=1, description="What is asked, in this order")
 
 
+def _both_names(schema: dict[str, Any]) -> None:
+    """Editors offer `column` beside `trait`, as the loader does."""
+    schema["properties"]["column"] = schema["properties"]["trait"]
+    del schema["required"]
+
+
 class WhenTrait(Operators):
     """What must hold of a value: the operators of conditions on a trait."""
 
-    trait: Source = Field(description="A column, a place inside an event, or a function (also written `column`)")
+    model_config = ConfigDict(json_schema_extra=_both_names)
+
+    trait: Source = Field(description="A column, a place inside an event, or a function")
 
     @model_validator(mode="after")
     def _lasting(self) -> WhenTrait:

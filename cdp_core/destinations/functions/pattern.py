@@ -55,6 +55,8 @@ def _one(kind: str, found: str, pattern: str) -> str:
         raise ValueError(f"{pattern!r}: of groups with (? only (?: is known to every engine")
     if kind == "repeat" and max([0, *map(int, re.findall("[0-9]+", found))]) > _MOST:
         raise ValueError(f"{pattern!r}: at most {_MOST} repetitions")
+    if found == "[":
+        raise ValueError(f"{pattern!r}: write [ and ] inside brackets as \\[ and \\]")
     if found == "{":
         raise ValueError(f"{pattern!r}: write {{ as \\{{ where it is no repetition")
     return {".": "[^\n]", "$": r"\z"}.get(found, found)
