@@ -62,7 +62,9 @@ def test_the_catalogue_describes_every_argument() -> None:
     for one in catalogue():
         keys = [field.alias or name for name, field in FUNCTIONS[one.name].model_fields.items()]
         assert sorted(keys) == sorted(argument.name for argument in one.arguments)
-        assert one.help and one.gives and one.arguments[0].name == one.name
+        assert one.help
+        assert one.gives
+        assert one.arguments[0].name == one.name
         assert one.arguments[0].required
         assert all(argument.help for argument in one.arguments), one.name
         assert set(one.example) & set(FUNCTIONS)
@@ -191,6 +193,7 @@ def test_a_key_may_be_computed_and_a_changed_mapping_sends_what_it_changes(synce
 
 def test_the_page_of_a_sync_says_what_a_field_is_made_of() -> None:
     spec = sync({"hash": {"lower": "email"}, "with": "md5"})
+    assert spec.mapping["v"].columns == ("email",)
     assert spec.mapping["v"].in_words == "hash(lower(email), with: 'md5')"
     again = SyncSpec.model_validate(spec.model_dump(exclude_unset=True))
     assert again == spec

@@ -28,7 +28,14 @@ class Function(Part):
 
     @property
     def column(self) -> None:
-        """No column of its own; see `columns.columns_read` for those it reads."""
+        """No column of its own; see `columns` for those it reads."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, however deep inside."""
+        from cdp_core.destinations.functions.columns import columns_read
+
+        return tuple(dict.fromkeys(str(field.column) for _, field in columns_read(self)))
 
     @property
     def in_words(self) -> str:
