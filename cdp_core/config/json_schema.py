@@ -83,8 +83,6 @@ def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
 
 def _short_forms(definitions: dict[str, Any]) -> None:
     """What may be written shorter than the models say: a column's name instead of a value's description."""
-    mapping = definitions["SyncSpec"]["properties"]["mapping"]
-    mapping["additionalProperties"] = {"anyOf": [{"type": "string"}, mapping["additionalProperties"]]}
     plan = definitions["SourceSpec"]["properties"]["plan"]
     plan["anyOf"] = [{"type": "string"}, *plan["anyOf"]]
     columns = definitions["MapSpec"]["properties"]

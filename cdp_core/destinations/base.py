@@ -140,7 +140,9 @@ class SupportsRemoveRows(Protocol):
 @runtime_checkable
 class SupportsFinish(Protocol):
     def finish(self, complete: bool) -> None:
-        """Called once at the end: `complete` is False when an error ended the delivery before its last batch."""
+        """Called at the end: `complete` is False when an error ended the delivery before its last batch. After
+        Unavailable it is called again.
+        """
 
 
 @runtime_checkable

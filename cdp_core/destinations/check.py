@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 from cdp_core.destinations.base import ReplacesWhole, SupportsPlace
+from cdp_core.destinations.fields import PATHS, FieldSpec
+from cdp_core.destinations.functions.columns import columns_read
 from cdp_core.destinations.model import EVENT_COLUMNS
 from cdp_core.destinations.open import delivery_for, destination_class, open_destination, parsed
-from cdp_core.destinations.spec import PATHS, AudienceModel, DestinationSpec, EventsModel, Mode, SqlModel, SyncSpec
+from cdp_core.destinations.spec import AudienceModel, DestinationSpec, EventsModel, Mode, SqlModel, SyncSpec
 from cdp_core.errors import SpecError
 
 REMOVING = frozenset({"mirror", "remove"})
@@ -42,9 +44,9 @@ def check_sync(
         _check_events(sync, sync.model, sources, where)
     elif not isinstance(sync.model, SqlModel) and profile_columns is not None:
         columns = set(profile_columns)
-        for field, spec in sync.mapping.items():
-            if spec.column is not None and spec.column not in columns:
-                raise SpecError.unknown("trait", spec.column, columns, where=f"{where}.mapping.{field}")
+        for place, spec in _columns(sync, where):
+            if spec.column not in columns:
+                raise SpecError.unknown("trait", str(spec.column), columns, where=place)
     _check_abilities(name, sync, destinations[sync.destination])
 
 
@@ -53,11 +55,16 @@ def _check_events(sync: SyncSpec, model: EventsModel, sources: Iterable[str] | N
     for source in model.events.source:
         if source not in known:
             raise SpecError.unknown("source", source, known, where=f"{where}.model.events.source")
-    for field, spec in sync.mapping.items():
-        if spec.column is not None and spec.column not in EVENT_COLUMNS and spec.path is None:
-            error = SpecError.unknown("column", spec.column, EVENT_COLUMNS, where=f"{where}.mapping.{field}")
+    for place, spec in _columns(sync, where):
+        if spec.column not in EVENT_COLUMNS and spec.path is None:
+            error = SpecError.unknown("column", str(spec.column), EVENT_COLUMNS, where=place)
             hint = error.hint or f"inside JSON a value is named by its place: {', '.join(PATHS)}, a dot, its name"
             raise SpecError(error.what, where=error.where, choices=error.choices, hint=hint)
+
+
+def _columns(sync: SyncSpec, where: str) -> Iterator[tuple[str, FieldSpec]]:
+    for field, source in sync.mapping.items():
+        yield from columns_read(source, f"{where}.mapping.{field}")
 
 
 def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:

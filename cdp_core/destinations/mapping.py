@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.destinations.spec import FieldSpec, SyncSpec
+from cdp_core.destinations.functions.scope import Scope
+from cdp_core.destinations.spec import SyncSpec
 from cdp_core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -99,31 +100,9 @@ def json_value(engine: Engine, value: Any) -> ir.StringValue:
     return engine.json_quoted(value.cast("string"))
 
 
-def _value(engine: Engine, name: str, field: str, spec: FieldSpec, model: ir.Table) -> Any:
-    import ibis
-
+def _value(engine: Engine, name: str, field: str, source: Any, model: ir.Table) -> Any:
     where = f"syncs.{name}.mapping.{field}"
-    if spec.column is None:
-        return ibis.null("string") if spec.value is None else _sendable(ibis.literal(spec.value), where)
-    if path := spec.path if spec.column not in model.columns else None:
-        value = _inside(engine, path, model, where)
-    elif spec.column in model.columns:
-        value = model[spec.column]
-    else:
-        raise SpecError.unknown("column", spec.column, model.columns, where=where)
-    return _sendable(value if spec.type is None else _read_as(value, spec.type), where)
-
-
-def _inside(engine: Engine, path: tuple[str, ...], model: ir.Table, where: str) -> Any:
-    if path[0] not in model.columns or not model[path[0]].type().is_string():
-        raise SpecError.unknown("column", ".".join(path), model.columns, where=where)
-    return engine.json_text(model[path[0]], *path[1:])
-
-
-def _read_as(value: Any, kind: str) -> Any:
-    # With a zone: without one the offset behind a time would be passed over.
-    types = {"number": "float64", "integer": "int64", "datetime": "timestamp('UTC')"}
-    return value.cast("string") if kind == "string" else value.try_cast(types.get(kind, kind))
+    return _sendable(Scope(engine, model, where).value(source), where)
 
 
 def read_back(engine: Engine, column: Any, name: str, kind: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations.diff import Terms, columns_of
+from cdp_core.destinations.functions.columns import columns_read
 from cdp_core.destinations.mapping import column_of, key_text, payload, read_back
 from cdp_core.destinations.spec import SyncSpec
 
@@ -26,8 +27,8 @@ def unsent(
     engine: Engine, name: str, sync: SyncSpec, model: ir.Table, done: ir.Table, completed: Completed
 ) -> ir.Table:
     """The model's rows, completed, whose keys are not in `done`; they are looked for first where the key allows it."""
-    column = sync.mapping[sync.key].column or ""
-    if column.partition(".")[0] in _TOLD_LATER:
+    read = {str(field.column).partition(".")[0] for _, field in columns_read(sync.mapping[sync.key])}
+    if read & set(_TOLD_LATER):
         return _but(engine, name, sync, completed(model), done)
     return completed(_but(engine, name, sync, model, done))
 

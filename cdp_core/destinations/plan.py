@@ -63,6 +63,11 @@ class SyncPlan:
         """Rows that a run would send or remove."""
         return self.add + self.change + self.remove
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by what becomes of them."""
+        return {name: getattr(self, name) for name in ("add", "change", "remove", "unchanged")}
+
     def to_dict(self) -> dict[str, Any]:
         """What `cdp sync plan --output json` prints."""
         names = ("plan_id", "sync", "add", "change", "remove", "unchanged", "invalid", "withheld", "samples")

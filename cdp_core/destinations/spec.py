@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cdp_core.cron import Cron
+from cdp_core.destinations.fields import FieldSpec
+from cdp_core.destinations.functions.columns import columns_read
+from cdp_core.destinations.functions.spec import Source
 from cdp_core.destinations.limits import NO_LIMITS, LimitsSpec
 from cdp_core.tracking import Call, Step
 
 Mode = Literal["mirror", "upsert", "insert", "update", "full", "remove"]
-Kind = Literal["string", "number", "integer", "boolean", "date", "datetime"]
 EVENT_ID = "event_id"
-PATHS = ("properties", "traits", "context", "extra")
-"""Columns of events whose inside a mapping may name, as in properties.total."""
 
 
 def _listed(value: object) -> object:
@@ -94,44 +94,6 @@ class EventsModel(BaseModel):
 Model = Literal["profiles", "events"] | AudienceModel | SqlModel | EventsModel
 
 
-def _both_names(schema: dict[str, Any]) -> None:
-    """Editors offer `trait` beside `column`, as the loader does."""
-    schema["properties"]["trait"] = schema["properties"]["column"]
-
-
-class FieldSpec(BaseModel):
-    """One field as the destination gets it: from a column (or trait), or one value for every row.
-
-    Of events the column may also be a place inside JSON: properties.total, which is a text unless `type` says else.
-
-    >>> FieldSpec(trait="email").column, FieldSpec(value="web").value
-    ('email', 'web')
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, json_schema_extra=_both_names)
-
-    column: str | None = Field(None, validation_alias=AliasChoices("column", "trait"))
-    value: bool | int | float | str | None = None
-    type: Kind | None = Field(None, description="What the column is read as; what it cannot be is null")
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> FieldSpec:
-        if (self.column is None) == ("value" not in self.model_fields_set):
-            raise ValueError("give either 'column' (or 'trait') or 'value'")
-        if self.type is not None and self.column is None:
-            raise ValueError("'type' goes with a column")
-        return self
-
-    @property
-    def path(self) -> tuple[str, ...] | None:
-        """
-        >>> FieldSpec(column="properties.cart.total").path, FieldSpec(column="properties").path
-        (('properties', 'cart', 'total'), None)
-        """
-        head, *keys = (self.column or "").split(".")
-        return (head, *keys) if head in PATHS and keys and all(keys) else None
-
-
 def _key_may_follow(schema: dict[str, Any]) -> None:
     """A sync of events needs no key, so editors ask for none."""
     schema["required"] = [name for name in schema["required"] if name != "key"]
@@ -160,7 +122,7 @@ class SyncSpec(BaseModel):
     model: Model
     destination: str
     key: str
-    mapping: dict[str, FieldSpec] = Field(min_length=1)
+    mapping: dict[str, Source] = Field(min_length=1)
     mode: Mode = "mirror"
     schedule: Cron | None = Field(None, description="Five cron fields, UTC, such as '0 6 * * 1-5'")
     enabled: bool = True
@@ -204,18 +166,11 @@ class SyncSpec(BaseModel):
             return value
         raise ValueError("a model is 'profiles', 'events', {audience: NAME}, {sql: SELECT …} or {events: {…}}")
 
-    @field_validator("mapping", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: {"column": v} if isinstance(v, str) else v for k, v in value.items()}
-
     @model_validator(mode="after")
     def _key_is_mapped(self) -> SyncSpec:
         if self.key not in self.mapping:
             raise ValueError(f"the key {self.key!r} is not a field of the mapping ({', '.join(self.mapping)})")
-        if self.mapping[self.key].column is None:
+        if not any(columns_read(self.mapping[self.key])):
             raise ValueError(f"the key {self.key!r} must come from a column: one value for all rows identifies none")
         if self.of_events and self.mode in ("mirror", "remove"):
             raise ValueError(f"mode {self.mode} would take events back, and they have happened; use insert, or upsert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import uuid
 from collections import Counter
@@ -132,6 +133,7 @@ class _Run:
     def deliver(self) -> None:
         ledgers.begin(self.engine, self.name, self.all_rows, run_id=self.run_id, now=self.now)
         delivery = delivery_for(self.name, self.sync, self.destination, self.plan.fields, self.plan.plan_id)
+        delivery = dataclasses.replace(delivery, counts=self.plan.counts)
         try:
             self.sender.once_more(lambda: self.destination.prepare(delivery))
             self._batches()
@@ -218,8 +220,13 @@ class _Run:
         self.failed, self.later = {}, {}
 
     def _finish(self, *, complete: bool) -> None:
-        if isinstance(self.destination, SupportsFinish):
-            self.destination.finish(complete)
+        if not isinstance(self.destination, SupportsFinish):
+            return
+        finish = self.destination.finish
+        if complete:
+            self.sender.once_more(lambda: finish(True))
+        else:
+            finish(False)
 
     def result(self, seconds: float) -> SyncResult:
         return SyncResult(

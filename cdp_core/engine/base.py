@@ -104,6 +104,12 @@ class Engine(Protocol):
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         """A column of text as JSON strings, quotation marks included; null stays null."""
 
+    def local_time(self, at: ir.Value, zone: str) -> ir.TimestampValue:
+        """A column of times (naive UTC) as the clock shows them in an IANA time zone."""
+
+    def split(self, text: ir.Value, separator: str) -> ir.ArrayValue:
+        """A column of texts taken apart at every `separator`, which is read letter by letter."""
+
     def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
         """Rows of events with changes to their JSON, edit by edit, as an expression."""
 

@@ -277,6 +277,12 @@ class DuckLakeEngine:
     def json_quoted(self, text: ir.Value) -> ir.StringValue:
         return json_functions.to_json()(text)
 
+    def local_time(self, at: ir.Value, zone: str) -> ir.TimestampValue:
+        return json_functions.timezone()(zone, at.cast("timestamp('UTC')"))
+
+    def split(self, text: ir.Value, separator: str) -> ir.ArrayValue:
+        return text.split(separator)
+
     def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
         from cdp_core.engine.json_edit import edited
 

@@ -1,4 +1,4 @@
-"""DuckDB's own functions over JSON text, as Ibis functions."""
+"""DuckDB's own functions over JSON text, hashes and times, as Ibis functions."""
 
 from __future__ import annotations
 
@@ -77,3 +77,12 @@ def to_json() -> Any:
     def to_json(text): ...  # type: ignore[no-untyped-def]
 
     return to_json
+
+
+def timezone() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("string", "timestamp('UTC')"), "timestamp"), name="timezone")
+    def timezone(zone, at): ...  # type: ignore[no-untyped-def]
+
+    return timezone

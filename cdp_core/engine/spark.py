@@ -200,6 +200,12 @@ class SparkEngine:
         framed = _to_json()(ibis.struct({"t": text}))
         return text.isnull().ifelse(ibis.null("string"), framed.substr(5, framed.length() - 6))
 
+    def local_time(self, at: ir.Value, zone: str) -> ir.TimestampValue:
+        return _from_utc()(at, zone)
+
+    def split(self, text: ir.Value, separator: str) -> ir.ArrayValue:
+        return text.split(re.escape(separator))
+
     def edited(self, events: ir.Table, edits: Sequence[Edit]) -> ir.Table:
         from cdp_core.engine.json_edit import edited
 
@@ -333,6 +339,15 @@ def _hash() -> Any:
     def digest(left, right): ...  # type: ignore[no-untyped-def]
 
     return digest
+
+
+def _from_utc() -> Any:
+    import ibis
+
+    @ibis.udf.scalar.builtin(signature=(("timestamp", "string"), "timestamp"), name="from_utc_timestamp")
+    def from_utc(at, zone): ...  # type: ignore[no-untyped-def]
+
+    return from_utc
 
 
 def _to_json() -> Any:

@@ -82,6 +82,8 @@ def one(ws: cdp.Workspace, name: str) -> Sync:
 
 
 def _origin(source: Any) -> str:
+    if not hasattr(source, "value"):
+        return str(source.in_words)
     if source.column is None:
         return f"always {source.value!r}"
     return f"{source.column} (as {source.type})" if source.type else str(source.column)
@@ -162,8 +164,10 @@ def ledger(ws: cdp.Workspace, name: str, status: str | None, page: int, size: in
     if reveal:
         return frame
     frame = masking.mask_json_column(frame, "payload")
-    key = ws.config.syncs[name].mapping[ws.config.syncs[name].key].column or ""
-    return masking.mask_column(frame, "key", key) if masking.kind_of(key) else frame
+    source: Any = ws.config.syncs[name].mapping[ws.config.syncs[name].key]
+    read = [source.column] if source.column else source.columns
+    personal = next((column for column in read if masking.kind_of(column)), None)
+    return masking.mask_column(frame, "key", personal) if personal else frame
 
 
 def reasons(ws: cdp.Workspace, name: str) -> pl.DataFrame:
