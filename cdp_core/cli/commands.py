@@ -10,6 +10,7 @@ from cdp_core.cli import (
     app_command,
     audience,
     collect,
+    destination,
     doctor,
     identity,
     profile,
@@ -61,6 +62,7 @@ for noun, commands in {
     "profile": profile,
     "trait": trait,
     "audience": audience,
+    "destination": destination,
     "sync": sync,
     "schedule": schedule,
 }.items():

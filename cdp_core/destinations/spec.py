@@ -25,7 +25,7 @@ class DestinationSpec(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: str = Field(description="file, postgres, or the name of a plug-in")
+    type: str = Field(description="What 'cdp destination list' shows: built in, a plug-in, or one of destinations.py")
     transform: tuple[Step, ...] = Field((), description="What is changed in events before they are sent here")
 
     @property

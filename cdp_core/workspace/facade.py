@@ -12,6 +12,7 @@ from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.anomalies import Anomalies
+from cdp_core.workspace.destinations import Destinations
 from cdp_core.workspace.handles import Audience, Schedule, Sync
 from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
@@ -247,6 +248,11 @@ class Workspace:
         """Syncs with their destination and ledger counts."""
         return listings.syncs(self.engine, self.config)
 
+    @property
+    def destinations(self) -> Destinations:
+        """Destination types, those of destinations.py too: list, try and begin them."""
+        return Destinations(self)
+
     def schedule(self) -> Schedule:
         """What runs by itself, and when."""
         return Schedule(self)
@@ -333,11 +339,11 @@ def doctor(folder: Path | str = ".") -> list[Finding]:
     return diagnose(Path(folder))
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of cdp.yaml, for editors."""
+def schema(folder: Path | str | None = None) -> dict[str, Any]:
+    """JSON Schema of cdp.yaml, for editors; with the destination types of the workspace's own, when it is named."""
     from cdp_core.config import schema as config_schema
 
-    return config_schema()
+    return config_schema(Path(folder) if folder is not None else None)
 
 
 def waterfall(evidence: str) -> pl.DataFrame:
