@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from cdp_core.cron import Cron
+from cdp_core.cron import AfterSpec, SyncSchedule
 from cdp_core.tracking import Call, Step
 
 Mode = Literal["mirror", "upsert", "insert"]
@@ -156,7 +156,9 @@ class SyncSpec(BaseModel):
     key: str
     mapping: dict[str, FieldSpec] = Field(min_length=1)
     mode: Mode = "mirror"
-    schedule: Cron | None = Field(None, description="Five cron fields, UTC, such as '0 6 * * 1-5'")
+    schedule: SyncSchedule = Field(
+        None, description="Five cron fields, UTC, such as '0 6 * * 1-5', {after: run} or {after: audience}"
+    )
     enabled: bool = True
     options: dict[str, Any] = Field(default_factory=dict, description="What the destination wants to know per sync")
 
@@ -213,6 +215,9 @@ class SyncSpec(BaseModel):
             raise ValueError(f"the key {self.key!r} must come from a column: one value for all rows identifies none")
         if self.of_events and self.mode == "mirror":
             raise ValueError("mode mirror would take events back, and they have happened; use insert, or upsert")
+        after = self.schedule.after if isinstance(self.schedule, AfterSpec) else None
+        if after == "audience" and not isinstance(self.model, AudienceModel):
+            raise ValueError("the schedule {after: audience} goes with a model {audience: NAME}; use {after: run}")
         return self
 
 

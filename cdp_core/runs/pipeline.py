@@ -15,6 +15,7 @@ from cdp_core.identity.overrides import in_force
 from cdp_core.runs import derive, load
 from cdp_core.runs.brake import check_jump
 from cdp_core.runs.decisions import read_decisions
+from cdp_core.runs.due import due_syncs, following
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.plans import Plans, plans_in_use
 from cdp_core.runs.record import STAGES, Progress, Run, silent
@@ -147,11 +148,18 @@ def _stages(
     finally:
         validator.close()
         staging.discard()
-    if "sync" in chosen.stages:
+    if syncs := _syncs(engine, config, chosen, run):
         with run.stage("sync"):
-            sync(run, chosen.syncs)
+            sync(run, syncs)
     if run.finished_at is None:
         _finish(run, errors)
+
+
+def _syncs(engine: Engine, config: Config, chosen: _Chosen, run: Run) -> list[str]:
+    """Those that were asked for; otherwise, behind a run that came as far as audiences, those that follow it."""
+    if "sync" in chosen.stages:
+        return chosen.syncs
+    return due_syncs(engine, config, run.run_id) if "audiences" in chosen.stages and following(config) else []
 
 
 def _finish(run: Run, errors: Sequence[CDPError], status: str = "succeeded") -> None:

@@ -13,11 +13,12 @@ from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.anomalies import Anomalies
 from cdp_core.workspace.destinations import Destinations
-from cdp_core.workspace.handles import Audience, Schedule, Sync
+from cdp_core.workspace.handles import Audience, Sync
 from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
+from cdp_core.workspace.schedule import Schedule
 from cdp_core.workspace.stored import Stored
 from cdp_core.workspace.suites import Suites
 
