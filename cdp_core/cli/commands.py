@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cdp_core.cli import (
+    alerts,
     app_command,
     audience,
     collect,
@@ -65,5 +66,6 @@ for noun, commands in {
     "destination": destination,
     "sync": sync,
     "schedule": schedule,
+    "alerts": alerts,
 }.items():
     app.add_typer(commands.app, name=noun)

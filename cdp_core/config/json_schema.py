@@ -34,7 +34,7 @@ def schema(root: Path | None = None) -> dict[str, Any]:
         definitions[name] = _by_type(definitions[name], types, definitions)
     sync_options = [_options(found, "SyncOptions", definitions) for found in kinds.values()]
     definitions["SyncSpec"]["properties"]["options"] = {"anyOf": sync_options or [{"type": "object"}]}
-    for block in (*NAMED_BLOCKS, "include", "today"):
+    for block in (*NAMED_BLOCKS, "include", "today", "alerts"):
         made["properties"][block] = _or_nothing(made["properties"][block])
     for described in (made, *definitions.values()):
         described["description"] = described.get("description", "").partition("\n\n>>>")[0]
@@ -95,6 +95,11 @@ def _short_forms(definitions: dict[str, Any]) -> None:
     """What may be written shorter than the models say: a column's name instead of a value's description."""
     mapping = definitions["SyncSpec"]["properties"]["mapping"]
     mapping["additionalProperties"] = {"anyOf": [{"type": "string"}, mapping["additionalProperties"]]}
+    alert = definitions["AlertSpec"]["properties"]
+    alert["to"] = {"anyOf": [{"type": "string"}, alert["to"]]}
+    alert["on"] = {"anyOf": [alert["on"]["items"], alert["on"]]}
+    to = definitions["EmailSpec"]["properties"]
+    to["to"] = {"anyOf": [{"type": "string"}, to["to"]]}
     plan = definitions["SourceSpec"]["properties"]["plan"]
     plan["anyOf"] = [{"type": "string"}, *plan["anyOf"]]
     columns = definitions["MapSpec"]["properties"]

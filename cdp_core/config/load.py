@@ -123,7 +123,7 @@ def _definition(merged: Merged, spec: Any, path: tuple[str, ...], value: Any) ->
 
 
 def _is_empty(key: str, value: Any) -> bool:
-    return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today")
+    return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today", "alerts", "dashboard_url")
 
 
 def _sorted(merged: Merged) -> list[Problem]:

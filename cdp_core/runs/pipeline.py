@@ -50,9 +50,10 @@ def run_pipeline(
     root: Path,
     now: datetime,
     sync: Callable[[Run, list[str]], None],
+    alert: Callable[[Run], None] = lambda run: None,
     progress: Progress = silent,
 ) -> Run:
-    """Run the stages and record them.
+    """Run the stages and record them; `alert` hears how it ended, before that is written down.
 
     A gate gives a run of status "stopped" (exit 3), unreadable sources one of status "failed" (exit 2) after the others
     were loaded. Raises WorkspaceBusy, UsageError and SpecError before anything is written.
@@ -76,12 +77,14 @@ def run_pipeline(
             what = str(known or f"stopped by {type(error).__name__}")
             run.finish("failed", what, known.exit_code if known else 1)
             if known is None:
+                alert(run)
                 _close_quietly(engine, run, options)
                 raise
         except BaseException as error:
             run.finish("failed", f"stopped by {type(error).__name__}", 1)
             _close_quietly(engine, run, options)
             raise
+        alert(run)
         if run.status == "failed":
             _close_quietly(engine, run, options)
         else:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
+    from cdp_core.alerts.judge import Seen
     from cdp_core.audiences.preview import Preview
     from cdp_core.audiences.spec import AudienceSpec
     from cdp_core.destinations.plan import SyncPlan
@@ -98,31 +99,38 @@ class Sync:
         confirm: bool = False,
         run_id: str = "",
         progress: Callable[[float | None, str], None] | None = None,
+        seen: list[Seen] | None = None,
     ) -> SyncResult:
         """Send the diff.
 
         With `plan_id` it is sent only if the plan is still the one that was seen; otherwise UsageError.
-        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError.
+        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError. What is worth telling is
+        told by the alerts of cdp.yaml, or added to `seen` for whoever tells it with the run that this is part of.
         """
         from cdp_core.destinations.sync import run_sync
+        from cdp_core.runs.alerting import watched
 
         workspace = self._workspace
-        plan = self.plan()
-        if plan_id is not None and plan.plan_id != plan_id:
-            raise UsageError(
-                f"the plan has changed since {plan_id}", where=f"sync {self.name}", hint="look at the new plan first"
+        with watched(workspace.config, workspace.root / workspace.config.engine.lake, self.name, seen) as watch:
+            plan = watch.plan = self.plan()
+            if plan_id is not None and plan.plan_id != plan_id:
+                raise UsageError(
+                    f"the plan has changed since {plan_id}",
+                    where=f"sync {self.name}",
+                    hint="look at the new plan first",
+                )
+            watch.result = run_sync(
+                workspace.engine,
+                self.name,
+                workspace.config.syncs[self.name],
+                self._destination(),
+                plan,
+                run_id=run_id,
+                now=workspace.now,
+                confirm=confirm,
+                progress=progress,
             )
-        return run_sync(
-            workspace.engine,
-            self.name,
-            workspace.config.syncs[self.name],
-            self._destination(),
-            plan,
-            run_id=run_id,
-            now=workspace.now,
-            confirm=confirm,
-            progress=progress,
-        )
+        return watch.told()
 
     def _model(self) -> Any:
         from cdp_core.destinations.model import model_table

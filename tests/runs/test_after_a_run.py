@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,11 +40,11 @@ def moody(rows, *, root):
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
+def root(tmp_path: Path) -> Path:
     (tmp_path / "cdp.yaml").write_text(YAML)
     (tmp_path / "people.csv").write_text(PEOPLE)
     (tmp_path / "destinations.py").write_text(MOODY)
-    yield tmp_path
+    return tmp_path
 
 
 def asked(root: Path) -> int:
@@ -80,7 +79,12 @@ def test_a_run_starts_what_is_due_and_nothing_else(root: Path) -> None:
         ws.run(dry_run=True)
         assert sorted(p.name for p in (root / "out").iterdir()) == ["every.csv"]
         listed = dict(ws.syncs().select("sync", "schedule").iter_rows())
-        assert listed == {"every": "after every run", "changed": "when its audience has changed", "off": "after every run", "timed": "0 6 * * *"}
+        assert listed == {
+            "every": "after every run",
+            "changed": "when its audience has changed",
+            "off": "after every run",
+            "timed": "0 6 * * *",
+        }
         schedule = ws.schedule()
         assert [job.name for job in schedule.jobs] == ["sync timed"]
         assert list(schedule.after) == ["every", "changed"]
