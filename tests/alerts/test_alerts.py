@@ -21,6 +21,7 @@ import cdp_core as cdp
 from cdp_core.alerts.judge import failure, jump, news, refused
 from cdp_core.alerts.spec import AlertSpec
 from cdp_core.cli import execute
+from cdp_core.quality import validator
 
 OWN = """
 import cdp_core as cdp
@@ -84,6 +85,17 @@ class Hook:
         found = [item["text"] for body in self.got for item in body["alerts"]]
         self.got.clear()
         return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_validator() -> Iterator[None]:
+    """One process of Great Expectations for all runs: starting it takes longer than all that it checks here."""
+    shared = validator.Validator()
+    stay = type("Shared", (), {"start": shared.start, "check": shared.check, "close": lambda self: None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validator, "Validator", stay)
+        yield
+    shared.close()
 
 
 @pytest.fixture
