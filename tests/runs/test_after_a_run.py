@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,18 @@ def test_a_run_starts_what_is_due_and_nothing_else(root: Path) -> None:
         schedule = ws.schedule()
         assert [job.name for job in schedule.jobs] == ["sync timed"]
         assert list(schedule.after) == ["every", "changed"]
+
+
+def test_the_page_s_scheduler_of_one_s_own_runs_what_is_due(root: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "schedule.md").read_text()
+    text = page.partition("<!-- file: own_scheduler.py -->\n```python\n")[2].partition("```")[0]
+    (root / "own_scheduler.py").write_text(text)
+    (root / "cdp.yaml").write_text(YAML + 'schedule: {run: "0 5 * * *"}\n')
+    for hours, wanted in (("2", []), ("24", ["run 0 5 * * * exit 0", "sync timed 0 6 * * * exit 0"])):
+        command = [sys.executable, "own_scheduler.py", hours]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        assert [line for line in done.stdout.splitlines() if " exit " in line] == wanted
+    assert (root / "out" / "timed.csv").exists()
 
 
 @pytest.mark.parametrize(
