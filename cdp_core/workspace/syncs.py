@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
+    from cdp_core.alerts.judge import Seen
     from cdp_core.destinations.gate import Gate
     from cdp_core.destinations.plan import SyncPlan
     from cdp_core.destinations.sync import SyncResult
@@ -57,18 +58,27 @@ class Sync:
         confirm: bool = False,
         run_id: str = "",
         progress: Progress | None = None,
+        seen: list[Seen] | None = None,
     ) -> SyncResult:
         """Send the diff.
 
         With `plan_id` it is sent only if the plan is still the one that was seen; otherwise UsageError.
-        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError.
+        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError. What is worth telling is
+        told by the alerts of cdp.yaml, or added to `seen` for whoever tells it with the run that this is part of.
         """
-        plan = self.plan()
-        if plan_id is not None and plan.plan_id != plan_id:
-            raise UsageError(
-                f"the plan has changed since {plan_id}", where=f"sync {self.name}", hint="look at the new plan first"
-            )
-        return self._send(plan, confirm=confirm, run_id=run_id, progress=progress)
+        from cdp_core.runs.alerting import watched
+
+        workspace = self._workspace
+        with watched(workspace.config, workspace.root / workspace.config.engine.lake, self.name, seen) as watch:
+            plan = watch.plan = self.plan()
+            if plan_id is not None and plan.plan_id != plan_id:
+                raise UsageError(
+                    f"the plan has changed since {plan_id}",
+                    where=f"sync {self.name}",
+                    hint="look at the new plan first",
+                )
+            watch.result = self._send(plan, confirm=confirm, run_id=run_id, progress=progress)
+        return watch.told()
 
     def retry(
         self, keys: Sequence[str] | None = None, *, confirm: bool = False, progress: Progress | None = None
