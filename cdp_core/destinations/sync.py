@@ -122,6 +122,7 @@ class _Run:
         self.run_id, self.now, self.progress = run_id, now, progress
         self.destination = sender.destination
         self.whole = isinstance(self.destination, ReplacesWhole) and self.destination.whole
+        self.at_end = self.whole or bool(getattr(self.destination, "final_at_finish", False))
         passing = ["add", "change", "unchanged", "hold"] if self.whole else ["add", "change", "remove"]
         self.all_rows = with_delivery_ids(plan.rows, name, run_id)
         self.rows = self.all_rows.filter(self.all_rows.operation.isin(passing))
@@ -137,12 +138,15 @@ class _Run:
         try:
             self.sender.once_more(lambda: self.destination.prepare(delivery))
             self._batches()
+            self._finish(complete=True)
         except BaseException:
+            if self.at_end:
+                self.sent = self.removed = 0
             self._finish(complete=False)
             raise
-        self._finish(complete=True)
-        if self.whole:
+        if self.at_end:
             self._settle(None, None)
+        if self.whole:
             self.removed = self.plan.remove
 
     def _batches(self) -> None:
@@ -153,11 +157,11 @@ class _Run:
                 for end, outcome in window.results(self._frames(), self._send):
                     reached = end
                     self._count(outcome)
-                    if not self.whole and reached - settled >= SETTLE_ROWS:
+                    if not self.at_end and reached - settled >= SETTLE_ROWS:
                         self._settle(settled, reached)
                         settled = reached
         finally:
-            if not self.whole and reached > settled:
+            if not self.at_end and reached > settled:
                 self._settle(settled, reached)
 
     def _frames(self) -> Iterator[tuple[int, pl.DataFrame]]:

@@ -25,7 +25,11 @@ from cdp_core.quality import validator
 pytestmark = pytest.mark.xdist_group("docs")
 REFERENCE = ROOT / "docs" / "reference"
 FOLLOWED = [p for p in PAGES if any(b.language in ("console", "yaml", "python", "json") for b in docs_pages.blocks(p))]
-SECRETS = ("LOYALTY_SECRET",)
+SECRETS = (
+    "LOYALTY_SECRET",
+    "LAKE_KEY",
+    "LAKE_SECRET",
+)
 """Names that pages take from the environment."""
 NEEDS_POSTGRES = ROOT / "docs" / "how-to" / "sync-to-postgresql.md"
 PLUGIN = ROOT / "docs" / "how-to" / "write-a-plugin.md"

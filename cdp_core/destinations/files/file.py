@@ -27,7 +27,7 @@ class FileOptions(BaseModel):
     @field_validator("path")
     @classmethod
     def _inside(cls, path: str) -> str:
-        return _inside(path)
+        return inside(path)
 
 
 class FileSyncOptions(BaseModel):
@@ -46,7 +46,7 @@ class FileSyncOptions(BaseModel):
     @field_validator("file")
     @classmethod
     def _inside(cls, file: str) -> str:
-        return _inside(file)
+        return inside(file)
 
     @model_validator(mode="after")
     def _known_format(self) -> FileSyncOptions:
@@ -168,7 +168,7 @@ class FileDestination:
         )
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not path.strip() or path.startswith(("/", "~")) or ".." in parts or "\\" in path or "\0" in path:
         raise ValueError("the path must stay in the folder: relative, without '..'")

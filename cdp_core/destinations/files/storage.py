@@ -1,0 +1,256 @@
+"""Files in a bucket (S3, GCS, Azure) or wherever fsspec reaches: one that always holds all rows, or one per batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cdp_core.destinations.base import Batch, Delivery, SendResult, Unavailable
+from cdp_core.destinations.files.file import FileSyncOptions, inside
+from cdp_core.errors import DestinationError
+
+if TYPE_CHECKING:
+    from cdp_core.destinations.files.writers import Writer
+
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+OPERATION, DELIVERY = "_operation", "_delivery_id"
+
+
+class StorageOptions(BaseModel):
+    """`url`: s3://bucket/prefix, gs://…, abfs://…; `storage_options` go to fsspec, with secrets as ${NAME}."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(description="s3://bucket/prefix, gs://bucket/prefix, abfs://container/prefix")
+    storage_options: dict[str, Any] = Field(
+        default_factory=dict, repr=False, description="Keys, secrets, endpoint_url and what else fsspec takes"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not parts.scheme or not (parts.netloc or parts.path) or parts.password:
+            raise ValueError("an address such as s3://bucket/prefix is wanted, without a password")
+        return url.rstrip("/")
+
+
+class DeltaSyncOptions(BaseModel):
+    """What a sync says about its objects; each batch is one, named by time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: str = Field(description="Folder under the destination's address")
+    format: Literal["csv", "jsonl", "parquet"] = "parquet"
+    compression: Literal["none", "gzip", "snappy", "zstd"] | None = None
+    escape_formulas: bool = Field(False, description="CSV: put ' before cells a spreadsheet would compute")
+
+    @field_validator("folder")
+    @classmethod
+    def _stays(cls, folder: str) -> str:
+        return inside(folder)
+
+    @property
+    def kind(self) -> str:
+        return self.format
+
+    @property
+    def packed(self) -> str:
+        return self.compression or ("zstd" if self.format == "parquet" else "none")
+
+
+class _Bucket:
+    """Access through fsspec; errors in the words of this package, without secrets."""
+
+    Options: ClassVar[type[BaseModel]] = StorageOptions
+
+    def __init__(self, options: StorageOptions, root: Path) -> None:
+        self.options = options
+
+    def test(self) -> str:
+        """Write an empty object and delete it."""
+        name = f".cdp-probe-{os.getpid()}"
+        with self._translated():
+            fs, base = self._opened()
+            fs.makedirs(base, exist_ok=True)
+            fs.pipe_file(f"{base}/{name}", b"")
+            fs.rm_file(f"{base}/{name}")
+        return f"{self.options.url} can be written"
+
+    def _opened(self) -> tuple[Any, str]:
+        import fsspec
+
+        fs, base = fsspec.core.url_to_fs(self.options.url, **self.options.storage_options)
+        return fs, str(base).rstrip("/")
+
+    def _put(self, local: Path, name: str) -> None:
+        """The object is the old one or the new one: buckets replace whole objects, and a local file is renamed."""
+        fs, base = self._opened()
+        target = f"{base}/{name}"
+        if "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            part = Path(f"{target}.{os.getpid()}.part")
+            shutil.copyfile(local, part)
+            part.replace(target)
+        else:
+            fs.put_file(str(local), target)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportError:
+            kind = urlsplit(self.options.url).scheme
+            raise DestinationError(
+                f"{kind}:// needs a package that is not installed",
+                where=self.options.url,
+                hint=f"pip install 'cdp-workbench[{EXTRAS.get(kind, kind)}]'",
+            ) from None
+        except PermissionError:
+            raise DestinationError(
+                "access is denied", where=self.options.url, hint="look at the keys and at what they may do"
+            ) from None
+        except FileNotFoundError:
+            raise DestinationError("there is no such bucket or folder", where=self.options.url) from None
+        except ValueError:
+            raise DestinationError("the address or its storage_options are wrong", where=self.options.url) from None
+        except Exception as error:
+            if isinstance(error, DestinationError):
+                raise
+            raise Unavailable(
+                f"the bucket cannot be reached ({type(error).__name__})", where=self.options.url
+            ) from None
+
+
+class StorageDestination(_Bucket):
+    """Every sync keeps one object with all of its delivered rows, as the destination `file` keeps a file.
+
+    Rows go to a temporary file on this machine first, so memory does not grow with them.
+    """
+
+    SyncOptions: ClassVar[type[BaseModel]] = FileSyncOptions
+    whole = True
+    batch_rows = 50_000
+
+    def __init__(self, options: StorageOptions, root: Path) -> None:
+        super().__init__(options, root)
+        self._writer: Writer | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._name = ""
+
+    def present(self, delivery: Delivery) -> bool:
+        with self._translated():
+            fs, base = self._opened()
+            fs.invalidate_cache()
+            return bool(fs.exists(f"{base}/{delivery.options.file}"))
+
+    def place(self, delivery: Delivery) -> str:
+        options: FileSyncOptions = delivery.options
+        escaped = options.kind == "csv" and options.escape_formulas
+        return f"storage:{self.options.url}/{options.file}?{options.kind}:{options.packed}:{escaped}"
+
+    def prepare(self, delivery: Delivery) -> None:
+        from cdp_core.destinations.files.writers import open_writer
+
+        self._clear()
+        self._name = delivery.options.file
+        self._folder = tempfile.TemporaryDirectory(prefix="cdp-")
+        self._writer = open_writer(Path(self._folder.name) / PurePosixPath(self._name).name, delivery)
+
+    def send(self, batch: Batch) -> SendResult:
+        if batch.rows.height and self._writer is not None:
+            self._writer.write(batch)
+        return SendResult()
+
+    def finish(self, complete: bool) -> None:
+        writer = self._writer
+        if writer is None:
+            return
+        if not complete:
+            self._clear()
+            return
+        writer.close()
+        with self._translated():
+            self._put(writer.path, self._name)
+        self._clear()
+
+    def _clear(self) -> None:
+        folder, self._folder = self._folder, None
+        self._writer = None
+        if folder is not None:
+            folder.cleanup()
+
+
+class StorageDeltasDestination(_Bucket):
+    """Every batch becomes one object: the rows, `_operation` (upsert or remove) and `_delivery_id`.
+
+    The id stays the same when a delivery is tried again, in another object then: readers keep one row of each.
+    """
+
+    SyncOptions: ClassVar[type[BaseModel]] = DeltaSyncOptions
+    modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "insert", "full", "remove"})
+    batch_rows = 100_000
+
+    def __init__(self, options: StorageOptions, root: Path) -> None:
+        super().__init__(options, root)
+        self._delivery: Delivery | None = None
+        self._began = ""
+
+    def place(self, delivery: Delivery) -> str:
+        options: DeltaSyncOptions = delivery.options
+        return f"storage:{self.options.url}/{options.folder}/?{options.kind}:{options.packed}:{options.escape_formulas}"
+
+    def prepare(self, delivery: Delivery) -> None:
+        more = {OPERATION: "string", DELIVERY: "string"}
+        if taken := sorted(set(more) & set(delivery.fields)):
+            raise DestinationError(f"the field {taken[0]} is written by itself", where=f"sync {delivery.sync}")
+        self._delivery = dataclasses.replace(delivery, fields={**delivery.fields, **more})
+        self._began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+
+    def send(self, batch: Batch) -> SendResult:
+        return self._written(batch, "upsert")
+
+    def remove_rows(self, batch: Batch) -> SendResult:
+        return self._written(batch, "remove")
+
+    def _written(self, batch: Batch, operation: str) -> SendResult:
+        from cdp_core.destinations.files.writers import open_writer
+
+        if not batch.rows.height or self._delivery is None:
+            return SendResult()
+        options: DeltaSyncOptions = self._delivery.options
+        suffix = options.kind + (".gz" if options.packed == "gzip" else "")
+        name = f"{self._began}-{batch.id.replace(':', '-').replace('/', '-')}.{suffix}"
+        with tempfile.TemporaryDirectory(prefix="cdp-") as folder:
+            writer = open_writer(Path(folder) / name, self._delivery)
+            writer.write(_told(batch, operation))
+            writer.close()
+            with self._translated():
+                self._put(writer.path, f"{options.folder.strip('/')}/{name}")
+        return SendResult()
+
+
+def _told(batch: Batch, operation: str) -> Batch:
+    """The batch with what was done and its idempotency keys as two more fields."""
+    import polars as pl
+
+    ids = batch.ids if batch.ids is not None else pl.Series([None] * batch.rows.height, dtype=pl.String)
+    rows = batch.rows.with_columns(pl.lit(operation).alias(OPERATION), ids.alias(DELIVERY))
+    told = pl.format(
+        '{},"_operation":"{}","_delivery_id":{}}}',
+        pl.col("payload").str.head(-1),
+        pl.lit(operation),
+        pl.when(pl.col("ids").is_null()).then(pl.lit("null")).otherwise(pl.format('"{}"', pl.col("ids"))),
+    )
+    payload = pl.DataFrame({"payload": batch.payload, "ids": ids}).select(told.alias("payload"))["payload"]
+    return dataclasses.replace(batch, rows=rows, payload=payload)
