@@ -1,0 +1,95 @@
+"""What can go wrong on the way to a service, for every destination: no row is lost, none is there twice, all are
+accounted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from every_destination import EVERY, World
+
+from cdp_core.destinations.sync import SyncResult
+from cdp_core.engine import EngineSpec, open_engine
+from cdp_core.errors import DestinationError
+from cdp_core.testing.services.base import Fault
+
+SHORT = 0.4
+FAULTS = {
+    "too many calls": Fault("status", 429, {"Retry-After": "17"}),
+    "server error": Fault("status", 500),
+    "hangs up": Fault("reset"),
+    "takes and hangs up": Fault("reset_after"),
+    "takes and half answers": Fault("half"),
+    "drips": Fault("loris", seconds=0.05),
+    "never ends": Fault("endless"),
+    "sends elsewhere": Fault("redirect", headers={"Location": "http://127.0.0.1:9/"}),
+    "takes and answers with a page": Fault("garbage"),
+    "says an error with 200": Fault("status", 200),
+}
+SAYS_ERROR = "says an error with 200"
+CHAINS = {
+    "refused": {"too many calls": 2, "server error": 1, "hangs up": 1, "sends elsewhere": 1, SAYS_ERROR: 1},
+    "ambiguous": {
+        "takes and hangs up": 2, "takes and half answers": 1, "takes and answers with a page": 1, "drips": 1,
+        "never ends": 1,
+    },
+}  # fmt: skip
+PASSING = [FAULTS[n] for n in ("too many calls", "server error", "hangs up", "takes and hangs up",
+                               "takes and half answers")]  # fmt: skip
+
+
+def _world(name: str, root: Path, seed: int = 1) -> Iterator[World]:
+    engine = open_engine(root, EngineSpec())
+    engine.ensure_tables()
+    with EVERY[name].service() as service:
+        yield World(EVERY[name], engine, service, root, seed=seed, timeout=SHORT)
+    engine.close()
+
+
+@pytest.fixture(scope="module", params=sorted(EVERY))
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from _world(request.param, tmp_path_factory.mktemp("world"))
+
+
+@pytest.mark.parametrize("chain", sorted(CHAINS))
+def test_runs_that_are_given_up_leave_rows_pending_until_one_sends_them(world: World, chain: str) -> None:
+    """Each fault ends a run of its own, at the first call with rows or the one behind it; the run behind them is let through."""
+    world.settle()
+    world.change(12)
+    effects, (sent, gone) = world.effects(), world.due()
+    for name, call in CHAINS[chain].items():
+        if name == SAYS_ERROR and not world.ready.answers:
+            continue
+        world.on_call(world.ready.calls_before + call, FAULTS[name])
+        found = world.run(attempts=1, concurrency=1)
+        assert isinstance(found, SyncResult | DestinationError)
+    world.settle()
+    new = world.effects() - effects
+    assert new == sent + (gone if world.ready.told_of_removals else 0), f"{new} effects of {sent} rows"
+
+
+def test_a_run_waits_out_what_passes(world: World) -> None:
+    """A third of all calls goes wrong, and the run is complete all the same. Who asks for time is given it."""
+    world.settle()
+    world.change(12)
+    effects, (sent, gone), began = world.effects(), world.due(), world.clock.monotonic()
+    world.storm(0.3, PASSING, first=Fault("status", 429, {"Retry-After": "1234"}))
+    found = world.run(attempts=200, retry_for=1e9)
+    assert isinstance(found, SyncResult), found
+    assert (found.delivered, found.removed, found.pending) == (sent, gone, 0)
+    assert world.clock.monotonic() - began >= 1234
+    world.agrees()
+    assert world.effects() - effects == sent + (gone if world.ready.told_of_removals else 0)
+
+
+def test_rows_that_change_and_leave_while_it_is_not_known_whether_they_were_taken(world: World) -> None:
+    """A run took its rows and its answers were lost; the next one finds another model."""
+    world.settle()
+    for _ in range(2):
+        world.change(12)
+        world.storm(1, [FAULTS["takes and hangs up"]])
+        world.run(attempts=1, concurrency=1)
+    world.change(20)
+    world.settle()
