@@ -20,6 +20,7 @@ _WHERE = {
     "demo": ("cdp_core.workspace", "demo"),
     "schema": ("cdp_core.workspace", "schema"),
     "doctor": ("cdp_core.workspace", "doctor"),
+    "destination": ("cdp_core.destinations.function", "destination"),
     "waterfall": ("cdp_core.workspace", "waterfall"),
     "Workspace": ("cdp_core.workspace", "Workspace"),
     "CDPError": ("cdp_core.errors", "CDPError"),

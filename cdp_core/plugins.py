@@ -48,6 +48,18 @@ def load(group: str, name: str) -> Any:
         ) from error
 
 
+def origin(group: str, name: str) -> str:
+    """Where a type comes from: "built in", "plug-in", or "own" when none of that name is installed.
+
+    >>> origin("cdp_core.sources", "file")
+    'built in'
+    """
+    found = _points(group).get(name)
+    if found is None:
+        return "own"
+    return "built in" if found.value.startswith("cdp_core.") else "plug-in"
+
+
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}

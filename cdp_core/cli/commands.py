@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from cdp_core.cli import (
+    alerts,
     app_command,
     audience,
     collect,
+    destination,
     doctor,
     identity,
     profile,
@@ -61,7 +63,9 @@ for noun, commands in {
     "profile": profile,
     "trait": trait,
     "audience": audience,
+    "destination": destination,
     "sync": sync,
     "schedule": schedule,
+    "alerts": alerts,
 }.items():
     app.add_typer(commands.app, name=noun)

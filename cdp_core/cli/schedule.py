@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from cdp_core.cli.options import Output, OutputOption, WorkspaceOption, opened
 from cdp_core.cli.output import print_object, say
 
 app = typer.Typer(help="When things run by themselves.", no_args_is_help=True)
+SystemdOption = Annotated[bool, typer.Option("--systemd", help="User units of systemd instead of cron.")]
 
 
 @app.command("show")
@@ -19,6 +20,7 @@ def show(output: OutputOption = Output.table, workspace: WorkspaceOption = None)
         schedule = ws.schedule()
         times = schedule.next_times()
     jobs = [{"job": job.name, "cron": job.cron, "next": times[job.name]} for job in schedule.jobs]
+    jobs += [{"job": f"sync {name}", "cron": None, "after": words} for name, words in schedule.after.items()]
     if output is Output.json:
         print_object({"jobs": jobs, "crontab": schedule.lines}, output)
         return
@@ -27,19 +29,28 @@ def show(output: OutputOption = Output.table, workspace: WorkspaceOption = None)
 
 
 @app.command("install")
-def install(workspace: WorkspaceOption = None) -> None:
-    """Put this workspace's lines into your crontab; a second time replaces them."""
+def install(
+    systemd: SystemdOption = False,
+    show: Annotated[bool, typer.Option("--print", help="Show what would be installed; install nothing.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Put this workspace's lines into your crontab, or its timers into systemd; a second time replaces them."""
     with opened(workspace) as ws:
         schedule = ws.schedule()
-        schedule.install()
-    print("\n".join(schedule.lines))
+        files = [] if show else schedule.install(systemd=systemd)
+    if systemd and show:
+        print("\n".join(f"# {name}\n{text}" for name, text in schedule.units.items()), end="")
+    else:
+        print("\n".join(map(str, files) if systemd else schedule.lines))
+    if show and not schedule.jobs:
+        say("nothing is scheduled")
 
 
 @app.command("uninstall")
-def uninstall(workspace: WorkspaceOption = None) -> None:
-    """Take this workspace's lines out of your crontab; all others stay."""
+def uninstall(systemd: SystemdOption = False, workspace: WorkspaceOption = None) -> None:
+    """Take this workspace's lines out of your crontab, or its timers out of systemd; all others stay."""
     with opened(workspace) as ws:
-        say("removed" if ws.schedule().uninstall() else "nothing was installed")
+        say("removed" if ws.schedule().uninstall(systemd=systemd) else "nothing was installed")
 
 
 @app.command("run")

@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from cdp_core.cli.options import Output, OutputOption, WorkspaceOption, opened
+from cdp_core.cli.options import Output, OutputOption, WorkspaceOption, folder_of, opened
 from cdp_core.cli.output import print_object
 
 
@@ -21,8 +21,8 @@ def status(output: OutputOption = Output.table, workspace: WorkspaceOption = Non
         print_object(ws.status(), output)
 
 
-def schema() -> None:
+def schema(workspace: WorkspaceOption = None) -> None:
     """Print the JSON Schema of cdp.yaml, for editors."""
     import cdp_core as cdp
 
-    print(json.dumps(cdp.schema(), indent=2, ensure_ascii=False))
+    print(json.dumps(cdp.schema(folder_of(workspace)), indent=2, ensure_ascii=False))

@@ -39,6 +39,9 @@ def run(
         str | None, typer.Option("--plan", metavar="ID", help="Only if the plan is still this one.")
     ] = None,
     confirm: ConfirmOption = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first rows, to see what arrives.")
+    ] = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.table,
     workspace: WorkspaceOption = None,
@@ -49,7 +52,8 @@ def run(
         if dry_run:
             result = sync.plan().to_dict()
         else:
-            result = sync.run(plan, confirm=confirm, progress=lambda done, text: tell("sync", done, text)).to_dict()
+            told = sync.run(plan, confirm=confirm, limit=limit, progress=lambda done, text: tell("sync", done, text))
+            result = told.to_dict()
     print_object(result, output)
     _tell_open(name, result)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,39 +12,49 @@ from pydantic import BaseModel
 from cdp_core import plugins
 from cdp_core.config.merge import NAMED_BLOCKS
 from cdp_core.config.model import Config
+from cdp_core.destinations.open import type_class, type_names
 from cdp_core.errors import SpecError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _VARIABLE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 
 
-def schema() -> dict[str, Any]:
-    """The schema, with the options of every installed source and destination type.
+def schema(root: Path | None = None) -> dict[str, Any]:
+    """The schema, with the options of every installed source and destination type, and of the own ones of the
+    workspace at `root`.
 
     Example: `json.dump(schema(), file)`, then `# yaml-language-server: $schema=cdp.schema.json` atop cdp.yaml
     """
     made = Config.model_json_schema(by_alias=True)
     definitions = made.setdefault("$defs", {})
     _short_forms(definitions)
-    for name, group in (("SourceSpec", plugins.SOURCES), ("DestinationSpec", plugins.DESTINATIONS)):
-        definitions[name] = _by_type(definitions[name], group, definitions)
-    kinds = plugins.names(plugins.DESTINATIONS)
-    sync_options = [_options(plugins.DESTINATIONS, kind, "SyncOptions", definitions) for kind in kinds]
-    definitions["SyncSpec"]["properties"]["options"] = {"anyOf": [o for o in sync_options if o] or [{"type": "object"}]}
-    for block in (*NAMED_BLOCKS, "include", "today"):
+    sources = _loaded(plugins.names(plugins.SOURCES), lambda kind: plugins.load(plugins.SOURCES, kind))
+    kinds = _loaded(type_names(root), lambda kind: type_class(kind, root))
+    for name, types in (("SourceSpec", sources), ("DestinationSpec", kinds)):
+        definitions[name] = _by_type(definitions[name], types, definitions)
+    sync_options = [_options(found, "SyncOptions", definitions) for found in kinds.values()]
+    definitions["SyncSpec"]["properties"]["options"] = {"anyOf": sync_options or [{"type": "object"}]}
+    for block in (*NAMED_BLOCKS, "include", "today", "alerts"):
         made["properties"][block] = _or_nothing(made["properties"][block])
     for described in (made, *definitions.values()):
         described["description"] = described.get("description", "").partition("\n\n>>>")[0]
     return {"$schema": _DIALECT, **made, "title": "cdp.yaml"}
 
 
-def _by_type(spec: dict[str, Any], group: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    """One alternative per installed type: the keys of the spec and those of the type's own options."""
+def _loaded(kinds: Iterable[str], load: Callable[[str], Any]) -> dict[str, Any]:
+    """Type → class; a plug-in that does not load is left out."""
+    found = {}
+    for kind in kinds:
+        with contextlib.suppress(SpecError):
+            found[kind] = load(kind)
+    return found
+
+
+def _by_type(spec: dict[str, Any], types: Mapping[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """One alternative per type: the keys of the spec and those of the type's own options."""
     variants = []
-    for kind in plugins.names(group):
-        options = _options(group, kind, "Options", definitions)
-        if options is None:
-            continue
+    for kind, found in types.items():
+        options = _options(found, "Options", definitions)
         variants.append(
             {
                 "type": "object",
@@ -55,13 +68,10 @@ def _by_type(spec: dict[str, Any], group: str, definitions: dict[str, Any]) -> d
     return {"description": spec.get("description", ""), "anyOf": variants}
 
 
-def _options(group: str, kind: str, model: str, definitions: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of a type's options; a plug-in that does not load has none."""
-    try:
-        found: type[BaseModel] = getattr(plugins.load(group, kind), model)
-    except SpecError:
-        return None
-    made = found.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+def _options(cls: Any, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a type's options."""
+    model: type[BaseModel] = getattr(cls, name)
+    made = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions.update(made.pop("$defs", {}))
     made["properties"] = {name: _or_variable(value) for name, value in made.get("properties", {}).items()}
     return made
@@ -83,6 +93,11 @@ def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
 
 def _short_forms(definitions: dict[str, Any]) -> None:
     """What may be written shorter than the models say: a column's name instead of a value's description."""
+    alert = definitions["AlertSpec"]["properties"]
+    alert["to"] = {"anyOf": [{"type": "string"}, alert["to"]]}
+    alert["on"] = {"anyOf": [alert["on"]["items"], alert["on"]]}
+    to = definitions["EmailSpec"]["properties"]
+    to["to"] = {"anyOf": [{"type": "string"}, to["to"]]}
     plan = definitions["SourceSpec"]["properties"]["plan"]
     plan["anyOf"] = [{"type": "string"}, *plan["anyOf"]]
     columns = definitions["MapSpec"]["properties"]

@@ -81,7 +81,7 @@ def check_config(
     # A value that could not be read is reported once, not again for being of the wrong type.
     merged.problems = [*read, *(p for p in merged.problems[len(read) :] if p.place not in places)]
     if config is not None and not merged.problems:
-        merged.problems += references.check(config, merged)
+        merged.problems += references.check(config, merged, Path(root))
         merged.problems += check_references(config, merged, Path(root))
     return (config, []) if config is not None and not merged.problems else (None, _sorted(merged))
 
@@ -123,7 +123,7 @@ def _definition(merged: Merged, spec: Any, path: tuple[str, ...], value: Any) ->
 
 
 def _is_empty(key: str, value: Any) -> bool:
-    return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today")
+    return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today", "alerts", "dashboard_url")
 
 
 def _sorted(merged: Merged) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from cdp_core.alerts.spec import AlertSpec
 from cdp_core.audiences.spec import AudienceSpec
 from cdp_core.cron import ScheduleSpec
 from cdp_core.destinations.spec import DestinationSpec, SyncSpec
@@ -47,6 +48,8 @@ class Config(BaseModel):
     schedule: ScheduleSpec = Field(
         default_factory=lambda: ScheduleSpec.model_validate({}), description="When 'cdp run' runs by itself"
     )
+    alerts: tuple[AlertSpec, ...] = Field((), description="What is told to whom after a run or a sync")
+    dashboard_url: str | None = Field(None, pattern="^https?://", description="Where alerts link to")
     engine: EngineSpec = Field(
         default_factory=lambda: EngineSpec.model_validate({}), description="Where tables are kept and computed"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from cdp_core import plugins
 from cdp_core.config.document import Path
-from cdp_core.config.problems import Problem, unknown
+from cdp_core.config.problems import Place, Problem, unknown
 from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
 from cdp_core.tables import PROFILES
@@ -19,23 +20,55 @@ if TYPE_CHECKING:
     from cdp_core.config.model import Config
 
 
-def check(config: Config, merged: Merged) -> list[Problem]:
+def check(config: Config, merged: Merged, root: pathlib.Path) -> list[Problem]:
     """Every problem of a configuration whose definitions are each well formed."""
-    problems: list[Problem] = []
+    problems: list[Problem] = _own_names(root)
     for name, source in config.sources.items():
         problems += _source(name, source, merged)
     for name, destination in config.destinations.items():
-        problems += _connector(plugins.DESTINATIONS, "Options", destination, ("destinations", name), merged)[1]
+        problems += _destination(name, destination, merged, root)
     problems += _traits(config, merged)
     problems += _audiences(config, merged)
     for name in config.syncs:
-        problems += _sync(name, config, merged)
-    return problems or _places(config, merged)
+        problems += _sync(name, config, merged, root)
+    return problems or _places(config, merged, root)
 
 
-def _connector(
-    group: str, options: str, spec: Any, path: Path, merged: Merged, given: Mapping[str, Any] | None = None
-) -> tuple[Any, list[Problem]]:
+def _own_names(root: pathlib.Path) -> list[Problem]:
+    from cdp_core.destinations.own import check_names
+
+    try:
+        check_names(root)
+    except SpecError as error:
+        return [_own_problem(error)]
+    return []
+
+
+def _own_problem(error: SpecError) -> Problem:
+    """What is wrong in destinations.py, which has lines of its own."""
+    file, _, line = (error.where or "").partition(":")
+    place = Place(file, int(line) if line.isdigit() else None)
+    return Problem(place, error.what, error.choices, error.hint)
+
+
+def _destination(name: str, spec: Any, merged: Merged, root: pathlib.Path) -> list[Problem]:
+    found, problems = _destination_class(name, spec, merged, root)
+    return problems if found is None else _options(found, "Options", spec, ("destinations", name), merged)
+
+
+def _destination_class(name: str, spec: Any, merged: Merged, root: pathlib.Path) -> tuple[Any, list[Problem]]:
+    from cdp_core.destinations.open import type_class
+
+    try:
+        return type_class(spec.type, root), []
+    except SpecError as error:
+        if error.where:
+            return None, [_own_problem(error)]
+        place = merged.place(("destinations", name, "type"))
+        return None, [Problem(place, error.what, error.choices, error.hint)]
+
+
+def _connector(group: str, options: str, spec: Any, path: Path, merged: Merged) -> tuple[Any, list[Problem]]:
     """The class that `type` names and what is wrong with the options in its model called `options`."""
     kind = f"{group.rpartition('.')[2].removesuffix('s')} type"
     if spec.type not in plugins.names(group):
@@ -44,14 +77,20 @@ def _connector(
         found = plugins.load(group, spec.type)
     except SpecError as error:
         return None, [Problem(merged.place((*path, "type")), error.what, error.choices, error.hint)]
+    return found, _options(found, options, spec, path, merged)
+
+
+def _options(
+    found: Any, options: str, spec: Any, path: Path, merged: Merged, given: Mapping[str, Any] | None = None
+) -> list[Problem]:
     model: type[BaseModel] = getattr(found, options)
     try:
         model.model_validate(dict(spec.options if given is None else given))
     except ValidationError as error:
-        return found, translate(error, merged, model, path, also=_spec_keys(spec, options))
+        return translate(error, merged, model, path, also=_spec_keys(spec, options))
     except SpecError as error:
-        return found, [spec_problem(error, merged, path)]
-    return found, []
+        return [spec_problem(error, merged, path)]
+    return []
 
 
 def _spec_keys(spec: Any, options: str) -> list[str]:
@@ -115,29 +154,31 @@ def _each(
     return problems
 
 
-def _places(config: Config, merged: Merged) -> list[Problem]:
+def _places(config: Config, merged: Merged, root: pathlib.Path) -> list[Problem]:
     from cdp_core.destinations.check import check_places
 
     try:
-        check_places(config.syncs, config.destinations)
+        check_places(config.syncs, config.destinations, root)
     except SpecError as error:
         return [spec_problem(error, merged, ("syncs",))]
     return []
 
 
-def _sync(name: str, config: Config, merged: Merged) -> list[Problem]:
+def _sync(name: str, config: Config, merged: Merged, root: pathlib.Path) -> list[Problem]:
     from cdp_core.destinations.check import check_sync
 
     columns = [*PROFILES.columns, *config.trait_types()]
     sync = config.syncs[name]
     destination = config.destinations.get(sync.destination)
-    if destination is not None and destination.type in plugins.names(plugins.DESTINATIONS):
-        path = ("syncs", name, "options")
-        problems = _connector(plugins.DESTINATIONS, "SyncOptions", destination, path, merged, sync.options)[1]
+    if destination is not None:
+        found, problems = _destination_class(sync.destination, destination, merged, root)
+        if found is not None:
+            path = ("syncs", name, "options")
+            problems = _options(found, "SyncOptions", destination, path, merged, sync.options)
         if problems:
             return problems
     try:
-        check_sync(name, sync, config.destinations, config.audiences, columns, config.sources)
+        check_sync(name, sync, config.destinations, config.audiences, columns, config.sources, root)
     except SpecError as error:
         return [spec_problem(error, merged, ("syncs", name))]
     return []

@@ -76,7 +76,7 @@ def config_error() -> str | None:
 def _stamp(ws: cdp.Workspace) -> int:
     """Changes when a file of the configuration was written."""
     found = []
-    for name in ("cdp.yaml", *ws.config.files):
+    for name in ("cdp.yaml", "destinations.py", *ws.config.files):
         try:
             stat = (ws.root / name).stat()
         except OSError:

@@ -17,9 +17,9 @@ from cdp_core.errors import SpecError
 REMOVING = frozenset({"mirror", "remove"})
 
 
-def check_destination(name: str, spec: DestinationSpec) -> None:
+def check_destination(name: str, spec: DestinationSpec, root: Path | None = None) -> None:
     """Raises SpecError when the type is unknown or its options are wrong; nothing is connected."""
-    parsed(destination_class(name, spec).Options, spec.options, where=f"destinations.{name}")
+    parsed(destination_class(name, spec, root).Options, spec.options, where=f"destinations.{name}")
 
 
 def check_sync(
@@ -29,11 +29,13 @@ def check_sync(
     audiences: Iterable[str],
     profile_columns: Iterable[str] | None,
     sources: Iterable[str] | None = None,
+    root: Path | None = None,
 ) -> None:
     """Raises SpecError, with the nearest valid name, for anything a sync refers to that is not there.
 
     `profile_columns` are the columns of `profiles`; None leaves them unchecked, as do sql models, whose columns are
-    known when the plan is made. `sources` are those of cdp.yaml; None leaves a choice of events unchecked.
+    known when the plan is made. `sources` are those of cdp.yaml; None leaves a choice of events unchecked. `root` is
+    the workspace's folder, for destination types of its own.
     """
     where = f"syncs.{name}"
     if sync.destination not in destinations:
@@ -47,7 +49,7 @@ def check_sync(
         for place, spec in _columns(sync, where):
             if spec.column not in columns:
                 raise SpecError.unknown("trait", str(spec.column), columns, where=place)
-    _check_abilities(name, sync, destinations[sync.destination])
+    _check_abilities(name, sync, destinations[sync.destination], root)
 
 
 def _check_events(sync: SyncSpec, model: EventsModel, sources: Iterable[str] | None, where: str) -> None:
@@ -67,14 +69,16 @@ def _columns(sync: SyncSpec, where: str) -> Iterator[tuple[str, FieldSpec]]:
         yield from columns_read(source, f"{where}.mapping.{field}")
 
 
-def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec]) -> None:
+def check_places(
+    syncs: Mapping[str, SyncSpec], destinations: Mapping[str, DestinationSpec], root: Path | None = None
+) -> None:
     """Raises SpecError when two syncs would keep the same file: each would overwrite the other's rows.
 
     To be called when every sync has passed `check_sync`.
     """
     taken: dict[str, str] = {}
     for name, sync in syncs.items():
-        destination = open_destination(sync.destination, destinations[sync.destination], root=Path())
+        destination = open_destination(sync.destination, destinations[sync.destination], root=root or Path())
         if not (isinstance(destination, ReplacesWhole) and isinstance(destination, SupportsPlace)):
             continue
         place = destination.place(delivery_for(name, sync, destination, {})).partition("?")[0]
@@ -87,8 +91,8 @@ def check_places(syncs: Mapping[str, SyncSpec], destinations: Mapping[str, Desti
         taken[place] = name
 
 
-def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec) -> None:
-    cls = destination_class(sync.destination, destination)
+def _check_abilities(name: str, sync: SyncSpec, destination: DestinationSpec, root: Path | None) -> None:
+    cls = destination_class(sync.destination, destination, root)
     parsed(cls.SyncOptions, sync.options, where=f"syncs.{name}.options")
     allowed = modes(cls)
     if sync.mode not in allowed:

@@ -52,7 +52,17 @@ def chosen(engine: Engine, name: str, keys: Sequence[str] | None, statuses: Sequ
 
 def narrowed(engine: Engine, plan: SyncPlan, rows: ir.Table) -> SyncPlan:
     """A plan with nothing in it but those ledger rows."""
-    kept = engine.keep(plan.rows.semi_join(rows.select("key"), "key"))
+    return _part(engine, plan, plan.rows.semi_join(rows.select("key"), "key"))
+
+
+def first(engine: Engine, plan: SyncPlan, limit: int) -> SyncPlan:
+    """A plan with nothing in it but the first rows that would be sent."""
+    due = plan.rows.filter(plan.rows.operation.isin(SENT))
+    return _part(engine, plan, due.order_by("n").limit(limit))
+
+
+def _part(engine: Engine, plan: SyncPlan, rows: ir.Table) -> SyncPlan:
+    kept = engine.keep(rows)
     grouped = engine.polars(kept.group_by("operation").aggregate(n=kept.count()))
     counts = dict(zip(grouped["operation"].to_list(), grouped["n"].to_list(), strict=True))
     named = {name: counts.get(name, 0) for name in (*SENT, "invalid", "withheld")}

@@ -9,20 +9,41 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cdp_core.destinations.base import Delivery, Destination
+from cdp_core.destinations.own import own_types
 from cdp_core.destinations.spec import DestinationSpec, SyncSpec
 from cdp_core.errors import SpecError
 
 GROUP = "cdp_core.destinations"
 
 
-def destination_class(name: str, spec: DestinationSpec) -> Any:
-    """The class that `type` names. Raises SpecError with the nearest type that exists."""
+def type_names(root: Path | None) -> list[str]:
+    """Every type that the workspace at `root` may use: installed ones and its own, sorted. Raises SpecError."""
+    from cdp_core.plugins import names
+
+    return sorted({*names(GROUP), *own_types(root)})
+
+
+def type_class(kind: str, root: Path | None) -> Any:
+    """The class of a type. Raises SpecError with the nearest type that exists."""
     from cdp_core.plugins import load, names
 
-    known = names(GROUP)
-    if spec.type not in known:
-        raise SpecError.unknown("destination type", spec.type, known, where=f"destinations.{name}.type")
-    return load(GROUP, spec.type)
+    if kind in names(GROUP):
+        return load(GROUP, kind)
+    own = own_types(root)
+    if kind not in own:
+        error = SpecError.unknown("destination type", kind, type_names(root))
+        hint = error.hint or "'cdp destination list' shows all, 'cdp destination new NAME' makes one of your own"
+        raise SpecError(error.what, choices=error.choices, hint=hint)
+    return own[kind]
+
+
+def destination_class(name: str, spec: DestinationSpec, root: Path | None = None) -> Any:
+    """The class that `type` names. Raises SpecError with the nearest type that exists."""
+    try:
+        return type_class(spec.type, root)
+    except SpecError as error:
+        where = error.where or f"destinations.{name}.type"
+        raise SpecError(error.what, where=where, choices=error.choices, hint=error.hint) from error
 
 
 def open_destination(name: str, spec: DestinationSpec, *, root: Path) -> Destination:
@@ -30,7 +51,7 @@ def open_destination(name: str, spec: DestinationSpec, *, root: Path) -> Destina
 
     Raises SpecError when an option is unknown, missing or of the wrong type.
     """
-    cls = destination_class(name, spec)
+    cls = destination_class(name, spec, root)
     destination: Destination = cls(parsed(cls.Options, spec.options, where=f"destinations.{name}"), root)
     return destination
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from cdp_core.cron import Cron
+from cdp_core.cron import AfterSpec, SyncSchedule
 from cdp_core.destinations.fields import FieldSpec
 from cdp_core.destinations.functions.columns import columns_read
 from cdp_core.destinations.functions.spec import Source
@@ -30,7 +30,7 @@ class DestinationSpec(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: str = Field(description="file, postgres, or the name of a plug-in")
+    type: str = Field(description="What 'cdp destination list' shows: built in, a plug-in, or one of destinations.py")
     transform: tuple[Step, ...] = Field((), description="What is changed in events before they are sent here")
     consent: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="Categories of consent a person must have granted, all of them, to be sent here"
@@ -124,7 +124,9 @@ class SyncSpec(BaseModel):
     key: str
     mapping: dict[str, Source] = Field(min_length=1)
     mode: Mode = "mirror"
-    schedule: Cron | None = Field(None, description="Five cron fields, UTC, such as '0 6 * * 1-5'")
+    schedule: SyncSchedule = Field(
+        None, description="Five cron fields, UTC, such as '0 6 * * 1-5', {after: run} or {after: audience}"
+    )
     enabled: bool = True
     options: dict[str, Any] = Field(default_factory=dict, description="What the destination wants to know per sync")
 
@@ -174,6 +176,9 @@ class SyncSpec(BaseModel):
             raise ValueError(f"the key {self.key!r} must come from a column: one value for all rows identifies none")
         if self.of_events and self.mode in ("mirror", "remove"):
             raise ValueError(f"mode {self.mode} would take events back, and they have happened; use insert, or upsert")
+        after = self.schedule.after if isinstance(self.schedule, AfterSpec) else None
+        if after == "audience" and not isinstance(self.model, AudienceModel):
+            raise ValueError("the schedule {after: audience} goes with a model {audience: NAME}; use {after: run}")
         return self
 
 

@@ -72,7 +72,10 @@ def _identifiers(config: Config, name: str, what: str) -> Iterator[Finding]:
 def destinations(root: Path, config: Config) -> Iterator[Finding]:
     """Every destination that can be tried is tried, with its own test."""
     from cdp_core.destinations.open import open_destination
+    from cdp_core.destinations.own import FILE, own_types
 
+    if own := own_types(root):
+        yield Finding("ok", f"{FILE}: {', '.join(own)}")
     for name, spec in config.destinations.items():
         if spec.type == "file":
             continue

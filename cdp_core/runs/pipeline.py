@@ -15,6 +15,7 @@ from cdp_core.identity.overrides import in_force
 from cdp_core.runs import derive, load
 from cdp_core.runs.brake import check_jump
 from cdp_core.runs.decisions import read_decisions
+from cdp_core.runs.due import due_syncs, following
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.plans import Plans, plans_in_use
 from cdp_core.runs.record import STAGES, Progress, Run, silent
@@ -49,9 +50,10 @@ def run_pipeline(
     root: Path,
     now: datetime,
     sync: Callable[[Run, list[str]], None],
+    alert: Callable[[Run], None] = lambda run: None,
     progress: Progress = silent,
 ) -> Run:
-    """Run the stages and record them.
+    """Run the stages and record them; `alert` hears how it ended, before that is written down.
 
     A gate gives a run of status "stopped" (exit 3), unreadable sources one of status "failed" (exit 2) after the others
     were loaded. Raises WorkspaceBusy, UsageError and SpecError before anything is written.
@@ -75,12 +77,14 @@ def run_pipeline(
             what = str(known or f"stopped by {type(error).__name__}")
             run.finish("failed", what, known.exit_code if known else 1)
             if known is None:
+                alert(run)
                 _close_quietly(engine, run, options)
                 raise
         except BaseException as error:
             run.finish("failed", f"stopped by {type(error).__name__}", 1)
             _close_quietly(engine, run, options)
             raise
+        alert(run)
         if run.status == "failed":
             _close_quietly(engine, run, options)
         else:
@@ -147,11 +151,18 @@ def _stages(
     finally:
         validator.close()
         staging.discard()
-    if "sync" in chosen.stages:
+    if syncs := _syncs(engine, config, chosen, run):
         with run.stage("sync"):
-            sync(run, chosen.syncs)
+            sync(run, syncs)
     if run.finished_at is None:
         _finish(run, errors)
+
+
+def _syncs(engine: Engine, config: Config, chosen: _Chosen, run: Run) -> list[str]:
+    """Those that were asked for; otherwise, behind a run that came as far as audiences, those that follow it."""
+    if "sync" in chosen.stages:
+        return chosen.syncs
+    return due_syncs(engine, config, run.run_id) if "audiences" in chosen.stages and following(config) else []
 
 
 def _finish(run: Run, errors: Sequence[CDPError], status: str = "succeeded") -> None:

@@ -2,5 +2,6 @@
 
 from cdp_core.testing.contract import DestinationContract
 from cdp_core.testing.flaky import FlakyDestination
+from cdp_core.testing.own import own_destination
 
-__all__ = ["DestinationContract", "FlakyDestination"]
+__all__ = ["DestinationContract", "FlakyDestination", "own_destination"]

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.config import Config, load_config
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
+from cdp_core.workspace.alerts import Alerts
 from cdp_core.workspace.anomalies import Anomalies
-from cdp_core.workspace.handles import Audience, Schedule
+from cdp_core.workspace.destinations import Destinations
+from cdp_core.workspace.handles import Audience
 from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
+from cdp_core.workspace.schedule import Schedule
 from cdp_core.workspace.stored import Stored
 from cdp_core.workspace.suites import Suites
 from cdp_core.workspace.syncs import Sync
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import polars as pl
 
+    from cdp_core.alerts.judge import Seen
     from cdp_core.audiences.preview import Preview
     from cdp_core.engine import Engine
     from cdp_core.identity.evaluate import Evaluation
@@ -105,6 +109,7 @@ class Workspace:
         for ever).
         Raises WorkspaceBusy, UsageError and SpecError; a failed or stopped run is a Run whose status says so.
         """
+        from cdp_core.runs.alerting import after_run
         from cdp_core.runs.pipeline import Options, run_pipeline
         from cdp_core.runs.record import silent
 
@@ -117,24 +122,27 @@ class Workspace:
             allow_anomalies=allow_anomalies,
             wait=wait,
         )
+        seen: list[Seen] = []
+        lake = self.root / self.config.engine.lake
         return run_pipeline(
             self.engine,
             self.config,
             options,
             root=self.root,
             now=self.now,
-            sync=functools.partial(self._run_syncs, progress=progress or silent),
+            sync=functools.partial(self._run_syncs, seen=seen, progress=progress or silent),
+            alert=lambda run: after_run(self.engine, self.config, lake, run, seen),
             progress=progress or silent,
         )
 
-    def _run_syncs(self, run: Run, names: list[str], *, progress: Progress) -> None:
+    def _run_syncs(self, run: Run, names: list[str], *, seen: list[Seen], progress: Progress) -> None:
         """Every sync is tried; the first error is raised when all have had their turn."""
         errors: list[CDPError] = []
         stage = run.stages[-1]
         for place, name in enumerate(names):
             progress("sync", place / max(len(names), 1), name)
             try:
-                result = Sync(self, name).run(run_id=run.run_id)
+                result = Sync(self, name).run(run_id=run.run_id, seen=seen)
             except CDPError as error:
                 errors.append(error)
                 continue
@@ -255,6 +263,16 @@ class Workspace:
         """Syncs with their destination and ledger counts."""
         return listings.syncs(self.engine, self.config)
 
+    @property
+    def alerts(self) -> Alerts:
+        """What is told to whom: list it, send a test."""
+        return Alerts(self)
+
+    @property
+    def destinations(self) -> Destinations:
+        """Destination types, those of destinations.py too: list, try and begin them."""
+        return Destinations(self)
+
     def schedule(self) -> Schedule:
         """What runs by itself, and when."""
         return Schedule(self)
@@ -341,11 +359,11 @@ def doctor(folder: Path | str = ".") -> list[Finding]:
     return diagnose(Path(folder))
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of cdp.yaml, for editors."""
+def schema(folder: Path | str | None = None) -> dict[str, Any]:
+    """JSON Schema of cdp.yaml, for editors; with the destination types of the workspace's own, when it is named."""
     from cdp_core.config import schema as config_schema
 
-    return config_schema()
+    return config_schema(Path(folder) if folder is not None else None)
 
 
 def waterfall(evidence: str) -> pl.DataFrame:

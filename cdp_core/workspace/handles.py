@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
 
     from cdp_core.audiences.preview import Preview
     from cdp_core.audiences.spec import AudienceSpec
-    from cdp_core.runs.schedule import JobResult
     from cdp_core.workspace.facade import Workspace
 
 
@@ -61,44 +58,3 @@ class Audience:
             entered=(changes.change == "entered").sum(), exited=(changes.change == "exited").sum()
         )
         return workspace.polars(counted.order_by("at"))
-
-
-class Schedule:
-    """When the run and the syncs of a workspace start by themselves. All times are UTC.
-
-    Example: `ws.schedule().next_times(3)`
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        from cdp_core.runs.schedule import cron_lines, jobs_for
-
-        config, self._root, self._now = workspace.config, workspace.root, workspace.now
-        self.jobs = jobs_for(self._root, config.schedule, config.syncs)
-        self.lines = cron_lines(self._root, config.schedule, config.syncs)
-        """What `install` puts into the crontab."""
-
-    def next_times(self, n: int = 3) -> dict[str, list[datetime]]:
-        """The next `n` times of every job."""
-        from cdp_core.runs.schedule import next_times
-
-        return {job.name: next_times(job.cron, self._now, n) for job in self.jobs}
-
-    def install(self) -> None:
-        """Put the lines into the user's crontab, in place of this workspace's earlier ones. Raises UsageError."""
-        from cdp_core.runs.schedule import install_cron
-
-        if not self.lines:
-            raise UsageError("nothing is scheduled", hint="add 'schedule: {run: \"*/15 * * * *\"}' to cdp.yaml")
-        install_cron(self.lines, self._root)
-
-    def uninstall(self) -> bool:
-        """Take the lines out again; False when there were none. Raises UsageError."""
-        from cdp_core.runs.schedule import uninstall_cron
-
-        return uninstall_cron(self._root)
-
-    def run(self, *, done: Callable[[JobResult], None] | None = None) -> None:
-        """Run the jobs at their times, in the foreground, until interrupted. Raises UsageError when there is none."""
-        from cdp_core.runs.schedule import run_scheduler
-
-        run_scheduler(self.jobs, done=done)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.cron import in_words
 from cdp_core.errors import CDPError, UsageError
 from cdp_core.runs.lock import is_held
 from cdp_core.tables import EVENTS
@@ -161,7 +162,7 @@ def syncs(engine: Engine, config: Config) -> pl.DataFrame:
             "model": spec.model_in_words(),
             "destination": spec.destination,
             "type": config.destinations[spec.destination].type,
-            "schedule": spec.schedule,
+            "schedule": in_words(spec.schedule),
         }
         for name, spec in config.syncs.items()
     ]

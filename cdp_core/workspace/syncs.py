@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
+    from cdp_core.alerts.judge import Seen
     from cdp_core.destinations.gate import Gate
     from cdp_core.destinations.plan import SyncPlan
     from cdp_core.destinations.sync import SyncResult
@@ -55,33 +56,47 @@ class Sync:
         plan_id: str | None = None,
         *,
         confirm: bool = False,
+        limit: int | None = None,
         run_id: str = "",
         progress: Progress | None = None,
+        seen: list[Seen] | None = None,
     ) -> SyncResult:
-        """Send the diff.
+        """Send the diff, or with `limit` its first rows, to see what arrives.
 
         With `plan_id` it is sent only if the plan is still the one that was seen; otherwise UsageError.
-        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError.
+        `confirm` lifts the brake on an emptied model (QualityStop). Raises DestinationError. What is worth telling is
+        told by the alerts of cdp.yaml, or added to `seen` for whoever tells it with the run that this is part of.
         """
-        plan = self.plan()
-        if plan_id is not None and plan.plan_id != plan_id:
-            raise UsageError(
-                f"the plan has changed since {plan_id}", where=f"sync {self.name}", hint="look at the new plan first"
-            )
-        return self._send(plan, confirm=confirm, run_id=run_id, progress=progress)
+        from cdp_core.runs.alerting import watched
+
+        workspace = self._workspace
+        with watched(workspace.config, workspace.root / workspace.config.engine.lake, self.name, seen) as watch:
+            plan = watch.plan = self.plan()
+            if plan_id is not None and plan.plan_id != plan_id:
+                raise UsageError(
+                    f"the plan has changed since {plan_id}",
+                    where=f"sync {self.name}",
+                    hint="look at the new plan first",
+                )
+            plan = plan if limit is None else self._first(plan, limit)
+            watch.result = self._send(plan, confirm=confirm, run_id=run_id, progress=progress)
+        return watch.told()
 
     def retry(
         self, keys: Sequence[str] | None = None, *, confirm: bool = False, progress: Progress | None = None
     ) -> SyncResult:
         """Send now what was refused or left pending before, and nothing else; all of it, or the rows with these keys.
 
-        Every run does that too, after all that is new. Raises UsageError for a key that is not open, and as `run`.
+        Every run does that too. What is written whole, as a file is, is written whole here too. Raises UsageError for
+        a key that is not open, and as `run`.
         """
         from cdp_core.destinations import deadletters
 
-        engine = self._workspace.engine
+        engine, plan = self._workspace.engine, self.plan()
         chosen = deadletters.chosen(engine, self.name, keys, deadletters.OPEN)
-        return self._send(deadletters.narrowed(engine, self.plan(), chosen), confirm=confirm, progress=progress)
+        if not self._whole:
+            plan = deadletters.narrowed(engine, plan, chosen)
+        return self._send(plan, confirm=confirm, progress=progress)
 
     def failed(self, limit: int | None = None) -> pl.DataFrame:
         """Rows that were refused, left pending or dismissed: key, profile_id, status, operation, attempts, error,
@@ -129,6 +144,19 @@ class Sync:
             progress=progress,
             limits=workspace.config.destinations[spec.destination].limits,
         )
+
+    def _first(self, plan: SyncPlan, limit: int) -> SyncPlan:
+        from cdp_core.destinations import deadletters
+
+        if self._whole:
+            raise UsageError(
+                "what is written whole cannot be sent in part", where=f"sync {self.name}", hint="leave the limit out"
+            )
+        return deadletters.first(self._workspace.engine, plan, limit)
+
+    @property
+    def _whole(self) -> bool:
+        return bool(getattr(self._destination(), "whole", False))
 
     def _gate(self) -> Gate:
         from cdp_core.destinations.gate import Gate

@@ -1,4 +1,4 @@
-"""PostgreSQL for the tests of destinations, and a sync to plan and run in one line."""
+"""PostgreSQL and MariaDB for the tests of destinations, and a sync to plan and run in one line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mariadb import mariadb_server, mysql_url
 from postgres import postgres_server, postgres_url
 from syncing import Syncer
 
 from cdp_core.engine import Engine
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["mariadb_server", "mysql_url", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ import psycopg
 import pytest
 
 from cdp_core.destinations.base import Destination
+from cdp_core.destinations.databases.duckdb import DuckDbDestination
+from cdp_core.destinations.databases.files import FileDatabaseOptions
+from cdp_core.destinations.databases.mysql import MySqlDestination, MySqlOptions
 from cdp_core.destinations.databases.postgres import PostgresDestination, PostgresOptions
+from cdp_core.destinations.databases.sqlite import SqliteDestination, SqliteOptions
 from cdp_core.destinations.files.file import FileDestination, FileOptions
 from cdp_core.testing import DestinationContract
 
@@ -82,3 +86,52 @@ class TestPostgres(DestinationContract):
                 return connection.execute(query).fetchall() == [("untouched", 7)]
 
         return untouched
+
+
+class SqlContract(DestinationContract):
+    """Over a table that bears names of 40 characters."""
+
+    sync_options: ClassVar = {"table": "people"}
+    poison: ClassVar = ("name", "x" * 40)
+    people: ClassVar = "CREATE TABLE people (id VARCHAR(50) PRIMARY KEY, name VARCHAR(40) CHECK (length(name) <= 40))"
+
+    def execute(self, destination: Any, statement: str) -> list[Any]:
+        with destination._open() as connection:
+            return destination._execute(connection, statement)
+
+    def make(self, root: Path) -> Destination:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def destination(self, tmp_path: Path) -> Destination:
+        made = self.make(tmp_path)
+        self.execute(made, self.people)
+        return made
+
+    def rows(self, destination: Destination) -> list[dict[str, Any]]:
+        found = self.execute(destination, "SELECT id, name, visits FROM people WHERE id <> 'foreign'")
+        return [dict(zip(("id", "name", "visits"), row, strict=True)) for row in found]
+
+    def put_foreign(self, destination: Destination) -> Callable[[], bool]:
+        self.execute(destination, "INSERT INTO people VALUES ('foreign', 'untouched')")
+        query = "SELECT name FROM people WHERE id = 'foreign' AND visits IS NULL"
+        return lambda: [tuple(row) for row in self.execute(destination, query)] == [("untouched",)]
+
+
+class TestMySql(SqlContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, mysql_url: str) -> None:
+        self.url = mysql_url
+
+    def make(self, root: Path) -> Destination:
+        return MySqlDestination(MySqlOptions.model_validate({"url": self.url}), root)
+
+
+class TestSqlite(SqlContract):
+    def make(self, root: Path) -> Destination:
+        return SqliteDestination(SqliteOptions(path="out.sqlite"), root)
+
+
+class TestDuckDb(SqlContract):
+    def make(self, root: Path) -> Destination:
+        return DuckDbDestination(FileDatabaseOptions(path="out.duckdb"), root)

@@ -14,9 +14,11 @@ import pytest
 from postgres import PASSWORD, Server
 from syncing import Syncer, person
 
-from cdp_core.destinations.base import Delivery
+from cdp_core.destinations.base import Delivery, Unavailable
 from cdp_core.destinations.databases.postgres import PostgresDestination, PostgresOptions, PostgresSyncOptions
-from cdp_core.errors import DestinationError, Retryable
+from cdp_core.destinations.limits import LimitsSpec
+from cdp_core.errors import DestinationError
+from cdp_core.testing.clock import FakeClock
 
 pytestmark = pytest.mark.postgres
 Make = Callable[..., Syncer]
@@ -187,6 +189,7 @@ def test_a_row_that_may_not_be_removed_is_reported(s: Syncer, db: psycopg.Connec
 def test_a_connection_that_drops_in_the_middle(s: Syncer, db: psycopg.Connection[Any]) -> None:
     """The server ends the session after the first batch; what was sent is on the books, the rest comes later."""
     s.destination.batch_rows = 100
+    s.limits = LimitsSpec(attempts=1)
     s.profiles([person(n) for n in range(250)])
     real = s.destination.send
     sent = []
@@ -198,14 +201,34 @@ def test_a_connection_that_drops_in_the_middle(s: Syncer, db: psycopg.Connection
         return real(batch)
 
     s.destination.send = send
-    with pytest.raises(DestinationError) as error:
+    with pytest.raises(Unavailable):
         s.run()
-    assert isinstance(error.value, Retryable)
     statuses = [row["status"] for row in s.ledger()]
     assert (statuses.count("delivered"), statuses.count("pending")) == (100, 150)
-    s.destination.send = real
-    assert s.run().delivered == 150
+    s.limits = None
+    s.clock = FakeClock()
+    assert s.run().delivered == 150, "the same run connects again"
+    assert len(sent) == 6
     assert rows(db, "SELECT count(*), sum(total) FROM people") == [(250, sum(range(250)))]
+
+
+def test_update_changes_rows_that_are_there_and_adds_none(s: Syncer, db: psycopg.Connection[Any]) -> None:
+    db.execute("CREATE TABLE people (id text PRIMARY KEY, email text, note text)")
+    db.execute("INSERT INTO people VALUES ('p1', 'old', 'keep'), ('theirs', 'x', 'keep')")
+    s.mode = "update"
+    s.profiles([person(1), person(2)])
+    result = s.run()
+    assert (result.delivered, result.failed, result.reasons) == (1, 1, {"no row with this key": 1})
+    assert rows(db) == [("p1", "a1@example.org", "keep", 1.0), ("theirs", "x", "keep", None)]
+
+
+def test_insert_leaves_a_row_that_is_there(s: Syncer, db: psycopg.Connection[Any]) -> None:
+    db.execute("CREATE TABLE people (id text PRIMARY KEY, email text)")
+    db.execute("INSERT INTO people VALUES ('p1', 'theirs')")
+    s.mode = "insert"
+    s.profiles([person(1), person(2)])
+    s.run()
+    assert rows(db) == [("p1", "theirs", None), ("p2", "a2@example.org", 2.0)]
 
 
 def test_whole_number_keys_are_removed_by_number(s: Syncer, db: psycopg.Connection[Any]) -> None:

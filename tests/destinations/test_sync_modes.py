@@ -221,6 +221,15 @@ def test_refused_rows_are_listed_dismissed_restored_and_tried_again(syncer: Make
         deadletters.chosen(lake, "s", ["p1"], deadletters.OPEN)
 
 
+def test_a_first_row_to_see_what_arrives(syncer: MakeSync, lake: Engine) -> None:
+    flaky = FlakyDestination()
+    s = syncer(destination=flaky, options={})
+    s.profiles([person(n) for n in range(1, 6)])
+    one = deadletters.first(lake, s.plan(), 1)
+    assert (one.add, one.due, s.run(one).delivered, set(flaky.state)) == (1, 1, 1, {"p1"})
+    assert (s.run().delivered, len(flaky.state)) == (4, 5)
+
+
 def test_what_could_not_be_sent_is_pending_with_the_reason(syncer: MakeSync) -> None:
     class Away(FlakyDestination):
         def send(self, batch: Batch) -> SendResult:

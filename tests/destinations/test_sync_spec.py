@@ -143,7 +143,7 @@ def test_a_destination_that_cannot_remove_takes_no_mirror(monkeypatch: pytest.Mo
         Options = FlakyDestination.Options
         SyncOptions = FlakyDestination.SyncOptions
 
-    monkeypatch.setattr(module, "destination_class", lambda name, spec: AppendOnly)
+    monkeypatch.setattr(module, "destination_class", lambda name, spec, root=None: AppendOnly)
     with pytest.raises(SpecError, match=r"cannot remove rows.*upsert"):
         check(sync())
     check(sync(mode="upsert"))

@@ -16,18 +16,11 @@ from typing import Any
 
 import pytest
 
+from cdp_core.cron import ScheduleSpec
 from cdp_core.errors import UsageError
-from cdp_core.runs.schedule import (
-    Job,
-    JobResult,
-    ScheduleSpec,
-    cron_lines,
-    install_cron,
-    jobs_for,
-    next_times,
-    run_scheduler,
-    uninstall_cron,
-)
+from cdp_core.runs.schedule.crontab import cron_lines, install_cron, uninstall_cron
+from cdp_core.runs.schedule.foreground import run_scheduler
+from cdp_core.runs.schedule.jobs import Job, JobResult, jobs_for, next_times
 
 CRONTAB = """#!{python}
 import os, pathlib, sys

@@ -72,7 +72,7 @@ def one(ws: cdp.Workspace, name: str) -> Sync:
         type=row["type"],
         mode=spec.mode,
         key=spec.key,
-        schedule=spec.schedule,
+        schedule=row["schedule"],
         fields={field: _origin(source) for field, source in spec.mapping.items()},
         steps=[_said(step) for step in ws.config.destinations[spec.destination].transform] if spec.of_events else [],
         counts={status: counts.get(status, 0) for status in STATUSES},

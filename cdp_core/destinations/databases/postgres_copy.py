@@ -1,67 +1,20 @@
-"""Set-wise statements: COPY a batch into a temporary table, then one statement against the real one."""
+"""Rows as PostgreSQL's COPY reads them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.destinations.base import Delivery
-from cdp_core.destinations.databases.postgres_table import names
+from cdp_core.destinations.databases.postgres_table import POSTGRES
 
 if TYPE_CHECKING:
     import polars as pl
     import psycopg
 
-STAGE = "cdp_stage"
 _QUOTED = r'(["\\])'
 
 
-def upsert(connection: psycopg.Connection[Any], delivery: Delivery, rows: pl.DataFrame) -> None:
-    from psycopg import sql
-
-    _stage(connection, delivery, rows)
-    others = [field for field in rows.columns if field != delivery.key]
-    setting = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(field)) for field in others)
-    then = sql.SQL("DO UPDATE SET {}").format(setting) if others else sql.SQL("DO NOTHING")
-    connection.execute(
-        sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} ON CONFLICT ({key}) {then}").format(
-            table=_table(delivery),
-            columns=names(rows.columns),
-            stage=sql.Identifier("pg_temp", STAGE),
-            key=sql.Identifier(delivery.key),
-            then=then,
-        )
-    )
-
-
-def delete(connection: psycopg.Connection[Any], delivery: Delivery, keys: pl.DataFrame) -> None:
-    from psycopg import sql
-
-    _stage(connection, delivery, keys)
-    connection.execute(
-        sql.SQL("DELETE FROM {table} AS old USING {stage} AS gone WHERE old.{key} = gone.{key}").format(
-            table=_table(delivery), stage=sql.Identifier("pg_temp", STAGE), key=sql.Identifier(delivery.key)
-        )
-    )
-
-
-def _table(delivery: Delivery) -> Any:
-    from psycopg import sql
-
-    return sql.Identifier(delivery.options.schema_, delivery.options.table)
-
-
-def _stage(connection: psycopg.Connection[Any], delivery: Delivery, rows: pl.DataFrame) -> None:
-    """The stage has the real table's column types, so that a value that does not fit is refused here."""
-    from psycopg import sql
-
-    stage = sql.Identifier("pg_temp", STAGE)
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(stage))
-    connection.execute(
-        sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-            sql.Identifier(STAGE), names(rows.columns), _table(delivery)
-        )
-    )
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(stage, names(rows.columns))
+def load(connection: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+    copy = f"COPY {POSTGRES.stage} ({POSTGRES.names(rows.columns)}) FROM STDIN (FORMAT csv)"
     with connection.cursor() as cursor, cursor.copy(copy) as sink:
         sink.write(_csv(rows))
 

@@ -1,26 +1,27 @@
-"""The table a sync writes to, and what PostgreSQL's errors mean for it."""
+"""What PostgreSQL knows of the table a sync writes to, and what PostgreSQL's errors mean for it."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.destinations.base import Delivery
-from cdp_core.errors import DestinationError
+from cdp_core.destinations.databases.dialect import Dialect
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg import sql
 
-_TYPES = {
-    "string": "text",
-    "int64": "bigint",
-    "float64": "double precision",
-    "boolean": "boolean",
-    "timestamp": "timestamptz",
-    "date": "date",
-    "array<string>": "text[]",
-}
+POSTGRES = Dialect(
+    stage="pg_temp.cdp_stage",
+    types={
+        "string": "text",
+        "int64": "bigint",
+        "float64": "double precision",
+        "boolean": "boolean",
+        "timestamp": "timestamptz",
+        "date": "date",
+        "array<string>": "text[]",
+    },
+)
 _ROW_CLASSES = ("22", "23", "44", "P0")
 """SQLSTATE classes that are about a row: data exception, integrity, WITH CHECK OPTION, raised by a trigger."""
 
@@ -34,36 +35,7 @@ _HINTS = {
 }
 
 
-def exists(connection: psycopg.Connection[Any], schema: str, table: str) -> bool:
-    return bool(_columns(connection, schema, table))
-
-
-def ensure(connection: psycopg.Connection[Any], delivery: Delivery) -> None:
-    """Make the table, or add the columns it lacks. Raises DestinationError when it cannot be upserted by the key."""
-    from psycopg import sql
-
-    options = delivery.options
-    table = sql.Identifier(options.schema_, options.table)
-    present = _columns(connection, options.schema_, options.table)
-    columns = [sql.SQL("{} {}").format(sql.Identifier(f), sql.SQL(_type(k))) for f, k in delivery.fields.items()]
-    if not present:
-        if options.schema_ != "public":
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(options.schema_)))
-        body = sql.SQL(", ").join([*columns, sql.SQL("PRIMARY KEY ({})").format(sql.Identifier(delivery.key))])
-        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, body))
-        return
-    missing = [c for c, field in zip(columns, delivery.fields, strict=True) if field not in present]
-    for column in missing:
-        connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(table, column))
-    if delivery.key not in present or not _unique(connection, options.schema_, options.table, delivery.key):
-        raise DestinationError(
-            f"the table {options.schema_}.{options.table} has no unique index on {delivery.key!r}",
-            where=f"sync {delivery.sync}",
-            hint="rows cannot be upserted without one: add it, or name another table",
-        )
-
-
-def _columns(connection: psycopg.Connection[Any], schema: str, table: str) -> set[str]:
+def columns_of(connection: psycopg.Connection[Any], schema: str, table: str) -> set[str]:
     query = """
         SELECT attname FROM pg_attribute
         JOIN pg_class c ON c.oid = attrelid
@@ -72,7 +44,7 @@ def _columns(connection: psycopg.Connection[Any], schema: str, table: str) -> se
     return {name for (name,) in connection.execute(query, [schema, table])}
 
 
-def _unique(connection: psycopg.Connection[Any], schema: str, table: str, key: str) -> bool:
+def unique(connection: psycopg.Connection[Any], schema: str, table: str, key: str) -> bool:
     query = """
         SELECT 1 FROM pg_index i
         JOIN pg_class c ON c.oid = i.indrelid
@@ -81,16 +53,6 @@ def _unique(connection: psycopg.Connection[Any], schema: str, table: str, key: s
         WHERE nspname = %s AND relname = %s AND a.attname = %s
           AND indisunique AND indisvalid AND indnkeyatts = 1 AND indpred IS NULL"""
     return connection.execute(query, [schema, table, key]).fetchone() is not None
-
-
-def _type(kind: str) -> Any:
-    return "numeric" + kind.removeprefix("decimal") if kind.startswith("decimal") else _TYPES[kind]
-
-
-def names(fields: list[str]) -> sql.Composed:
-    from psycopg import sql
-
-    return sql.SQL(", ").join(sql.Identifier(field) for field in fields)
 
 
 def reason(error: psycopg.Error) -> str | None:

@@ -1,0 +1,1 @@
+"""Alerts: what is worth telling after a run or a sync, told once until it is over."""
