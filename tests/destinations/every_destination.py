@@ -16,10 +16,9 @@ import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
 import test_webhook
+from syncing import accounted
 
-from cdp_core.destinations.diff import SENT
 from cdp_core.destinations.limits import LimitsSpec
-from cdp_core.destinations.plan import SyncPlan
 from cdp_core.destinations.sync import SyncResult, run_sync
 from cdp_core.engine import Engine
 from cdp_core.errors import DestinationError
@@ -120,7 +119,7 @@ class World:
             )  # fmt: skip
         except DestinationError as error:
             found = error
-        self._accounted(run_id, plan)
+        accounted(self.lake, run_id, plan)
         return found
 
     def settle(self) -> None:
@@ -182,23 +181,3 @@ class World:
                 return self.chance.choice(faults) if hit else None
 
         self.service.next_fault = next_fault  # type: ignore[method-assign]
-
-    def _accounted(self, run_id: str, plan: SyncPlan) -> None:
-        """due = delivered + removed + failed + pending, in `sync_runs` as in the ledger."""
-        runs = self.lake.table("sync_runs")
-        said = self.lake.polars(runs.filter(runs.run_id == run_id)).to_dicts()
-        if not plan.due:
-            return
-        due = plan.rows.filter(plan.rows.operation.isin(SENT)).select("key")
-        rows = self.lake.polars(self.lake.table("sync_ledger").semi_join(due, "key"))
-        assert rows["key"].n_unique() == rows.height, "a row stands twice in the ledger"
-        (run,) = said
-        counts = {name: run[name] for name in ("delivered", "removed", "failed", "pending")}
-        assert sum(counts.values()) == plan.due, (counts, plan.due)
-        gone = rows["operation"] == "remove"
-        assert counts == {
-            "delivered": rows.filter(~gone & (rows["status"] == "delivered")).height,
-            "removed": rows.filter(gone & (rows["status"] == "delivered")).height,
-            "failed": rows.filter(rows["status"] == "failed").height,
-            "pending": rows.filter(rows["status"] == "pending").height,
-        }, run
