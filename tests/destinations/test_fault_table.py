@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from every_destination import EVERY, World
@@ -93,3 +94,70 @@ def test_rows_that_change_and_leave_while_it_is_not_known_whether_they_were_take
         world.run(attempts=1, concurrency=1)
     world.change(20)
     world.settle()
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_a_name_that_does_not_resolve_leaves_every_row_pending(name: str, tmp_path: Path) -> None:
+    for world in _world(name, tmp_path):
+        wrong = {"url": "http://cdp.invalid/in"} if "webhook" in name else {"base_url": "http://cdp.invalid"}
+        effects = world.effects()
+        found = world.run(world.opened(**wrong), attempts=2)
+        assert isinstance(found, DestinationError)
+        assert "the host's name is unknown" in str(found)
+        pending = world.lake.table("sync_ledger").filter(lambda t: t.status == "pending")
+        assert world.lake.polars(pending).height == len(world.model)
+        world.settle()
+        assert world.effects() - effects == len(world.model), "the rows went out before their first good run"
+
+
+def test_tokens_that_expire_on_the_way_are_renewed(tmp_path: Path) -> None:
+    for world in _world("salesforce", tmp_path):
+        service: Any = world.service
+        calls = [0]
+
+        def expiring(path: str, service: Any = service, calls: list[int] = calls) -> None:
+            calls[0] += 1
+            if calls[0] % 5 == 0 and path != "/services/oauth2/token":
+                service.expire()
+
+        service.next_fault = expiring
+        found = world.run()
+        assert isinstance(found, SyncResult)
+        assert found.delivered == len(world.model)
+        world.agrees()
+        assert sum("oauth2" in call.path for call in service.calls) > 2
+
+
+def test_the_scenario_of_segment_delivers_every_row(tmp_path: Path) -> None:
+    """93.36 % of calls are accepted, and two outages of two and of six hours lie in a day of hourly runs; rows change
+    and leave all the while. Segment's own example ends at 99.28 % delivered.
+    """
+    hour = 3600.0
+    outages = [(3.5 * hour, 5.5 * hour), (10 * hour, 16 * hour)]
+    for world in _world("webhook", tmp_path, seed=9336):
+        clock = world.clock
+
+        def down(clock: Any = clock) -> bool:
+            return any(start <= clock.monotonic() < end for start, end in outages)
+
+        world.storm(1 - 0.9336, PASSING, down=down)
+        stopped = 0
+        for run in range(0, 24, 2):
+            clock.now = max(clock.now, run * hour)
+            world.change(10)
+            found = world.run(rows_per_call=1, attempts=5)
+            stopped += not isinstance(found, SyncResult)
+        assert stopped >= 3, "no run met an outage"
+        world.run(rows_per_call=1, retry_for=12 * hour, attempts=1000)
+        world.agrees()
+
+
+def test_a_call_can_wait_out_an_outage_of_six_hours(tmp_path: Path) -> None:
+    hour = 3600.0
+    for world in _world("webhook", tmp_path):
+        world.storm(0.0664, PASSING[:2], down=lambda clock=world.clock: clock.monotonic() < 6 * hour)
+        found = world.run(retry_for=8 * hour, attempts=1000)
+        assert isinstance(found, SyncResult)
+        assert found.delivered == len(world.model)
+        assert world.clock.monotonic() >= 6 * hour
+        world.agrees()
