@@ -24,7 +24,7 @@ from cdp_core.testing.services.base import Reply, Request
 from cdp_core.testing.services.webhook import Receiver
 
 CHILD = """
-import json, sys
+import json, os, sys
 from datetime import datetime
 from pathlib import Path
 
@@ -42,7 +42,8 @@ folder = Path(sys.argv[1])
 given = json.loads((folder / "sync.json").read_text())
 
 def say(word):
-    print(word, flush=True)
+    # One write for each, from whatever thread.
+    os.write(1, (word + "\\n").encode())
 
 def told(owner, name, before, after):
     plain = getattr(owner, name)
@@ -66,7 +67,7 @@ plan = plan_sync(engine, "s", sync, model=model, ledger=engine.table("sync_ledge
 say("planned")
 done = run_sync(engine, "s", sync, destination, plan, run_id="", now=datetime(1998, 7, 1), confirm=True)
 engine.close()
-print(json.dumps(done.to_dict()), flush=True)
+say(json.dumps(done.to_dict()))
 say("done")
 """
 SYNC = {
@@ -123,7 +124,9 @@ class Killed:
         self.model: dict[str, Content] = {}
         self._versions, self._keys = Counter[str](), 0
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sync.json").write_text(json.dumps({"sync": {**SYNC, "options": options}, "destination": destination}))
+        (folder / "sync.json").write_text(
+            json.dumps({"sync": {**SYNC, "options": options}, "destination": destination})
+        )
         engine = open_engine(folder, EngineSpec())
         engine.ensure_tables()
         engine.close()

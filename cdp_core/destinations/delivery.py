@@ -69,30 +69,26 @@ class Sender:
         self._retrying()(self._paced, call)
 
     def _deliver(self, batch: Batch, call: Call) -> Outcome:
+        """Parts of the batch wait with the tries that are left to rows which are to come later."""
         outcome = Outcome()
-        waiting = [batch]
+        waiting = [(batch, self.limits.attempts)]
         while waiting:
-            part: Batch | None = waiting.pop()
-            if part is not None and self._too_big(part):
-                waiting += reversed(halves(part))
-                continue
-            tries = self.limits.attempts
-            while part is not None:
-                tries -= 1
-                try:
-                    part = self._take(part, call, outcome, tries)
-                except BatchRefused as refused:
-                    if part.rows.height > 1:
-                        waiting += reversed(halves(part))
-                    else:
-                        self._refused_alone(part, refused, outcome)
-                    break
-                except DestinationError as error:
-                    _note(outcome.later, part, error.what)
-                    outcome.stop = error
-                    break
+            part, tries = waiting.pop()
+            try:
+                if self._too_big(part):
+                    waiting += [(half, tries) for half in reversed(halves(part))]
+                elif (rest := self._take(part, call, outcome, tries - 1)) is not None:
+                    waiting.append((rest, tries - 1))
+            except BatchRefused as refused:
+                if part.rows.height > 1:
+                    waiting += [(half, self.limits.attempts) for half in reversed(halves(part))]
+                else:
+                    self._refused_alone(part, refused, outcome)
+            except DestinationError as error:
+                _note(outcome.later, part, error.what)
+                outcome.stop = error
             if outcome.stop is not None:
-                for left in waiting:
+                for left, _ in waiting:
                     _note(outcome.later, left, outcome.stop.what)
                 break
         return outcome
@@ -110,8 +106,9 @@ class Sender:
         self._went_well = self.clock.monotonic()
         self._checked(result, part)
         self._alone_refused = 0 if len(result.failed) < part.rows.height else self._alone_refused
-        outcome.failed.update(_named(result.failed))
-        later = _named(result.later)
+        failed = _named(result.failed)
+        outcome.failed.update(failed)
+        later = {key: reason for key, reason in _named(result.later).items() if key not in failed}
         if not later:
             return None
         if tries <= 0 or self.cancelled.is_set():

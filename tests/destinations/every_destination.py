@@ -86,7 +86,7 @@ class World:
 
     def opened(self, **options: Any) -> Any:
         if self.ready.attribute == "_receiver":
-            self.ready.contract._receiver = self.service  # type: ignore[attr-defined]  # noqa: SLF001
+            self.ready.contract._receiver = self.service  # type: ignore[attr-defined]
         destination: Any = self.contract.make(self.root)
         if self.timeout is not None:
             options.setdefault("timeout", self.timeout)
@@ -110,7 +110,7 @@ class World:
         destination = destination or self.opened()
         plan = self.contract.plan(self.lake, destination, list(self.model.values()))
         self.runs += 1
-        run_id, told = f"r{self.runs}", LimitsSpec.model_validate({"rows_per_call": 7, **limits})
+        run_id, told = f"r{self.runs}", LimitsSpec.model_validate({"rows_per_call": 4, **limits})
         found: SyncResult | DestinationError
         try:
             found = run_sync(

@@ -159,6 +159,12 @@ def test_what_was_said_of_rows_holds_when_those_that_come_later_meet_an_error(er
         assert (outcome.failed, outcome.later) == ({"p0": "bad"}, named)
 
 
+def test_a_row_that_is_refused_and_put_off_at_once_is_refused() -> None:
+    service = Service(lambda _: SendResult({"p0": "bad"}, {"p0": "locked"}))
+    assert sender(service).send(batch(2)) == Outcome(failed={"p0": "bad"})
+    assert service.calls == 1
+
+
 def test_what_no_later_call_will_mend_ends_the_run_at_once() -> None:
     service = Service(failing(DestinationError("answered 401")))
     outcome = sender(service).send(batch(2))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any
 
 import polars as pl
 import pytest
