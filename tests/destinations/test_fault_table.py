@@ -31,7 +31,7 @@ FAULTS = {
 }
 SAYS_ERROR = "says an error with 200"
 CHAINS = {
-    "refused": {"too many calls": 2, "server error": 1, "hangs up": 1, "sends elsewhere": 1, SAYS_ERROR: 1},
+    "refused": {"too many calls": 2, "server error": 1, "hangs up": 1, "sends elsewhere": 1, SAYS_ERROR: 2},
     "ambiguous": {
         "takes and hangs up": 2, "takes and half answers": 1, "takes and answers with a page": 1, "drips": 1,
         "never ends": 1,
@@ -88,9 +88,9 @@ def test_a_run_waits_out_what_passes(world: World) -> None:
 def test_rows_that_change_and_leave_while_it_is_not_known_whether_they_were_taken(world: World) -> None:
     """A run took its rows and its answers were lost; the next one finds another model."""
     world.settle()
-    for _ in range(2):
+    for call in (2, 4, 2):
         world.change(12)
-        world.storm(1, [FAULTS["takes and hangs up"]])
+        world.on_call(world.ready.calls_before + call, FAULTS["takes and hangs up"])
         world.run(attempts=1, concurrency=1)
     world.change(20)
     world.settle()
