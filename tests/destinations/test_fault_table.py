@@ -33,7 +33,7 @@ SAYS_ERROR = "says an error with 200"
 CHAINS = {
     "refused": {"too many calls": 2, "server error": 1, "hangs up": 1, "sends elsewhere": 1, SAYS_ERROR: 2},
     "ambiguous": {
-        "takes and hangs up": 2, "takes and half answers": 1, "takes and answers with a page": 1, "drips": 1,
+        "takes and hangs up": 1, "takes and half answers": 2, "takes and answers with a page": 1, "drips": 1,
         "never ends": 1,
     },
 }  # fmt: skip
