@@ -24,7 +24,7 @@ bench: .venv/.test
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 
 faults: .venv/.test
-	$(BIN)/python -m pytest tests/faults -m faults -s
+	$(BIN)/python -m pytest tests/faults tests/destinations/test_sync_worlds.py -m faults -s
 
 lock:
 	uv pip compile pyproject.toml $(LOCK_FLAGS) -o requirements.lock

@@ -7,7 +7,8 @@ It sends and reports, no more: whoever calls it tries again what is `Unavailable
 to the limits, and writes down what became of every row. Class attributes say what the service bears, and cdp.yaml may
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
 than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for), `final_at_finish` (nothing
-counts as delivered before `finish(True)` has returned).
+counts as delivered before `finish(True)` has returned), `by_content` (rows are found by what is in them, so an older
+shape of one is no longer reached by its key).
 
     class Webhook:
         class Options(BaseModel):

@@ -69,52 +69,53 @@ class Sender:
         self._retrying()(self._paced, call)
 
     def _deliver(self, batch: Batch, call: Call) -> Outcome:
+        """Parts of the batch wait with the tries that are left to rows which are to come later."""
         outcome = Outcome()
-        waiting = [batch]
+        waiting = [(batch, self.limits.attempts)]
         while waiting:
-            part = waiting.pop()
-            if self._too_big(part):
-                waiting += reversed(halves(part))
-                continue
+            part, tries = waiting.pop()
             try:
-                self._take(part, call, outcome)
+                if self._too_big(part):
+                    waiting += [(half, tries) for half in reversed(halves(part))]
+                elif (rest := self._take(part, call, outcome, tries - 1)) is not None:
+                    waiting.append((rest, tries - 1))
             except BatchRefused as refused:
                 if part.rows.height > 1:
-                    waiting += reversed(halves(part))
-                    continue
-                self._refused_alone(part, refused, outcome)
+                    waiting += [(half, self.limits.attempts) for half in reversed(halves(part))]
+                else:
+                    self._refused_alone(part, refused, outcome)
             except DestinationError as error:
                 _note(outcome.later, part, error.what)
                 outcome.stop = error
             if outcome.stop is not None:
-                for left in waiting:
+                for left, _ in waiting:
                     _note(outcome.later, left, outcome.stop.what)
                 break
         return outcome
 
-    def _take(self, part: Batch, call: Call, outcome: Outcome) -> None:
-        """Send one part until nothing of it is to come later, or its tries are used up."""
-        tries = self.limits.attempts
-        while True:
-            started = self.clock.monotonic()
-            try:
-                result = self._retrying()(self._paced, lambda part=part: call(part))
-            except Unavailable as error:
-                if self._went_well < started:
-                    raise
-                _note(outcome.later, part, error.what)
-                return
-            self._went_well = self.clock.monotonic()
-            self._checked(result, part)
-            self._alone_refused = 0 if len(result.failed) < part.rows.height else self._alone_refused
-            outcome.failed.update(_named(result.failed))
-            later = _named(result.later)
-            tries -= 1
-            if not later or tries <= 0 or self.cancelled.is_set():
-                outcome.later.update(later)
-                return
-            part = only(part, later)
-            self.clock.sleep(min(LONGEST_PAUSE, 2.0 ** (self.limits.attempts - tries - 1)))
+    def _take(self, part: Batch, call: Call, outcome: Outcome, tries: int) -> Batch | None:
+        """Send one part. What of it is to come later is given back, after a pause, while there are `tries` left."""
+        started = self.clock.monotonic()
+        try:
+            result = self._retrying()(self._paced, lambda: call(part))
+        except Unavailable as error:
+            if self._went_well < started:
+                raise
+            _note(outcome.later, part, error.what)
+            return None
+        self._went_well = self.clock.monotonic()
+        self._checked(result, part)
+        self._alone_refused = 0 if len(result.failed) < part.rows.height else self._alone_refused
+        failed = _named(result.failed)
+        outcome.failed.update(failed)
+        later = {key: reason for key, reason in _named(result.later).items() if key not in failed}
+        if not later:
+            return None
+        if tries <= 0 or self.cancelled.is_set():
+            outcome.later.update(later)
+            return None
+        self.clock.sleep(min(LONGEST_PAUSE, 2.0 ** (self.limits.attempts - tries - 1)))
+        return only(part, later)
 
     def _refused_alone(self, part: Batch, refused: BatchRefused, outcome: Outcome) -> None:
         _note(outcome.failed, part, refused.reason)

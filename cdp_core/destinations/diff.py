@@ -148,6 +148,9 @@ def _operation(rows: ir.Table, terms: Terms) -> ir.StringValue:
     removed = ((rows.old_operation == "remove") & (rows.old_status == "delivered")).fill_null(False)
     same = (rows.old_row_hash == rows.row_hash).fill_null(False)
     dismissed = (rows.old_status == "dead") & same
+    if terms.once:
+        # There the hash says where a row was sent to; whether it is another by now, its content says.
+        dismissed &= (rows.old_payload == rows.payload).fill_null(False)
     if terms.removing:
         return ibis.cases(
             (rows.reason.notnull(), "invalid"), (dismissed, WITHHELD), (removed, "unchanged"), else_="remove"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COUNTS = ("delivered", "removed", "failed", "pending", "unchanged", "invalid", "withheld")
 
+ENDED = "its process ended before the run did"
+
 
 @contextmanager
 def recorded(
@@ -32,7 +34,11 @@ def recorded(
     now: datetime,
     result: Callable[[], SyncResult],
 ) -> Iterator[None]:
-    """A row of `sync_runs` before, and the same row with what became of it afterwards, whatever happens."""
+    """A row of `sync_runs` before, and the same row with what became of it afterwards, whatever happens.
+
+    Runs of this sync that never came to their end (only one runs at a time) are closed first.
+    """
+    _close_dead(engine, plan.sync, now)
     began = {
         "sync": plan.sync,
         "run_id": run_id,
@@ -53,6 +59,19 @@ def recorded(
     found = result()
     status = "partial" if found.failed or found.pending else "succeeded"
     _write(engine, {**began, **_counts(found), "status": status, "finished_at": _now(now)})
+
+
+def _close_dead(engine: Engine, name: str, now: datetime) -> None:
+    """A process that was killed left its run as running. What it sent is not known: its rows are pending."""
+    import ibis
+
+    runs = engine.table("sync_runs")
+    dead = runs.filter((runs.sync == name) & (runs.status == "running"))
+    if engine.polars(dead.select("run_id")).height:
+        closed = dead.mutate(
+            status=ibis.literal("interrupted"), error=ibis.literal(ENDED), finished_at=ibis.literal(_now(now))
+        )
+        engine.upsert("sync_runs", engine.keep(closed), tables.SYNC_RUNS.key)
 
 
 def last_mapping(engine: Engine, name: str) -> str | None:

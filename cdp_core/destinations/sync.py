@@ -20,6 +20,7 @@ from cdp_core.destinations.diff import SENT
 from cdp_core.destinations.limits import NO_LIMITS, Clock, LimitsSpec, SystemClock
 from cdp_core.destinations.mapping import column_of
 from cdp_core.destinations.open import delivery_for
+from cdp_core.destinations.superseded import superseded, take_out
 from cdp_core.destinations.window import in_order
 from cdp_core.errors import DestinationError, QualityStop, WorkspaceBusy
 
@@ -132,11 +133,18 @@ class _Run:
         self.reasons: Counter[str] = Counter()
 
     def deliver(self) -> None:
-        ledgers.begin(self.engine, self.name, self.all_rows, run_id=self.run_id, now=self.now)
+        stale = superseded(self.engine, self.name, self.destination, self.rows, list(self.plan.fields))
+        known = self.all_rows if stale is None else self.all_rows.anti_join(stale.select("key"), "key")
+        ledgers.begin(self.engine, self.name, known, run_id=self.run_id, now=self.now)
         delivery = delivery_for(self.name, self.sync, self.destination, self.plan.fields, self.plan.plan_id)
         delivery = dataclasses.replace(delivery, counts=self.plan.counts)
         try:
             self.sender.once_more(lambda: self.destination.prepare(delivery))
+            if stale is not None:
+                fields = list(self.plan.fields)
+                take_out(self.engine, self.sender, stale, fields, self.sync.key, self.plan.plan_id)
+                rest = self.all_rows.semi_join(stale.select("key"), "key")
+                ledgers.begin(self.engine, self.name, rest, run_id=self.run_id, now=self.now)
             self._batches()
             self._finish(complete=True)
         except BaseException:

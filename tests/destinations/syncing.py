@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from cdp_core.destinations import history
+from cdp_core.destinations.diff import SENT
 from cdp_core.destinations.model import model_table
 from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
@@ -83,3 +84,23 @@ class Syncer:
 
 def person(number: int, **more: Any) -> dict[str, Any]:
     return {"profile_id": f"p{number}", "email": f"a{number}@example.org", "total": float(number), **more}
+
+
+def accounted(engine: Engine, run_id: str, plan: SyncPlan) -> None:
+    """due = delivered + removed + failed + pending, in `sync_runs` as in the ledger, and each row once."""
+    if not plan.due:
+        return
+    runs, ledger = engine.table("sync_runs"), engine.table("sync_ledger")
+    (run,) = engine.polars(runs.filter((runs.run_id == run_id) & (runs.sync == plan.sync))).to_dicts()
+    due = plan.rows.filter(plan.rows.operation.isin(SENT)).select("key")
+    rows = engine.polars(ledger.filter(ledger.sync == plan.sync).semi_join(due, "key"))
+    assert rows["key"].n_unique() == rows.height, "a row stands twice in the ledger"
+    gone, delivered = rows["operation"] == "remove", rows["status"] == "delivered"
+    counts = {name: run[name] for name in ("delivered", "removed", "failed", "pending")}
+    assert sum(counts.values()) == plan.due, (counts, plan.due)
+    assert counts == {
+        "delivered": rows.filter(~gone & delivered).height,
+        "removed": rows.filter(gone & delivered).height,
+        "failed": rows.filter(rows["status"] == "failed").height,
+        "pending": rows.filter(rows["status"] == "pending").height,
+    }

@@ -139,6 +139,32 @@ def test_rows_that_shall_come_later_are_sent_again_alone() -> None:
     assert stubborn.sizes == [2, 1, 1]
 
 
+@pytest.mark.parametrize("error", [Unavailable("gone"), DestinationError("wrong password"), BatchRefused("no")])
+def test_what_was_said_of_rows_holds_when_those_that_come_later_meet_an_error(error: DestinationError) -> None:
+    answers: list[Any] = [SendResult({"p0": "bad"}, {"p1": "locked", "p2": "locked"}), error]
+
+    def before(part: Batch) -> SendResult | None:
+        said = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(said, Exception):
+            raise said
+        return said  # type: ignore[no-any-return]
+
+    service = Service(before)
+    outcome = sender(service, attempts=2).send(batch(4))
+    assert service.effects == {"p3": 1}, "taken once, and not sent again"
+    named = {"p1": error.what, "p2": error.what}
+    if isinstance(error, BatchRefused):
+        assert (outcome.failed, outcome.later) == ({"p0": "bad", **named}, {})
+    else:
+        assert (outcome.failed, outcome.later) == ({"p0": "bad"}, named)
+
+
+def test_a_row_that_is_refused_and_put_off_at_once_is_refused() -> None:
+    service = Service(lambda _: SendResult({"p0": "bad"}, {"p0": "locked"}))
+    assert sender(service).send(batch(2)) == Outcome(failed={"p0": "bad"})
+    assert service.calls == 1
+
+
 def test_what_no_later_call_will_mend_ends_the_run_at_once() -> None:
     service = Service(failing(DestinationError("answered 401")))
     outcome = sender(service).send(batch(2))

@@ -226,12 +226,20 @@ def test_answers_that_say_no(service: Segment, make: Make, monkeypatch: pytest.M
         destination.send(one)
     assert error.value.retry_after == 3
     service.faults.append(Fault("garbage"))
-    with pytest.raises(Unavailable, match="cannot be read"):
+    with pytest.raises(Unavailable, match="does not say that the calls were taken"):
         destination.send(one)
     rejected = [{"index": 1, "rule": "plan.type", "description": "SECRET"}]
     told = {"success": True, "quarantined": 1, "rejected": rejected}
     monkeypatch.setattr(service, "handle", lambda request: Reply(200, told))
     assert destination.send(one).failed == {"u2": "held there: plan.type"}
+    for said in ({"ok": True}, b"OK", b'"OK"'):
+        monkeypatch.setattr(service, "handle", lambda request, said=said: Reply(200, said))
+        assert destination.send(one) == SendResult(), "as Jitsu and RudderStack say it"
+    for said in ({}, {"error": "quota"}, b"", b"[]"):
+        monkeypatch.setattr(service, "handle", lambda request, said=said: Reply(200, said))
+        with pytest.raises(Unavailable):
+            destination.send(one)
+    monkeypatch.setattr(service, "handle", lambda request: Reply(200, told))
     told["quarantined"] = 2
     with pytest.raises(BatchRefused, match="held there"):
         destination.send(one)

@@ -68,6 +68,7 @@ class GoogleDestination:
     Options: ClassVar[type[BaseModel]] = GoogleOptions
     SyncOptions: ClassVar[type[BaseModel]] = GoogleSyncOptions
     batch_rows = 10_000
+    by_content = True
     calls_per_second = 4.0
 
     def __init__(self, options: GoogleOptions, root: Path) -> None:
@@ -147,8 +148,9 @@ class GoogleDestination:
                 "POST", f"/audienceMembers:{verb}", content=self._body(verb, rows), accept=(400,)
             )
             if answer.status == 200:
-                if not isinstance(answer.json(), dict):
-                    raise Unavailable("the answer is no JSON", where=WHERE)
+                told = answer.json()
+                if not (isinstance(told, dict) and told.get("requestId")):
+                    raise Unavailable("the answer holds no request id", where=WHERE)
                 return
             wrong = _wrong(answer, rows.height)
             failed.update({rows[KEY][i]: f"Google: {reason}" for i, reason in wrong.items()})

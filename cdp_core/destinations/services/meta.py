@@ -49,6 +49,7 @@ class MetaDestination:
     Options: ClassVar[type[BaseModel]] = MetaOptions
     SyncOptions: ClassVar[type[BaseModel]] = MemberOptions
     batch_rows = 10_000
+    by_content = True
 
     def __init__(self, options: MetaOptions, root: Path) -> None:
         self.options = options
@@ -155,6 +156,8 @@ class MetaDestination:
         }
         path = f"/{self._delivery.options.audience_id}/users"
         told = _checked(self._http().call(method, path, json=body, accept=(400, 401, 403, 404)))
+        if "num_received" not in told:
+            raise Unavailable("the answer does not say how many entries were received", where="destination meta")
         if told.get("num_invalid_entries"):
             raise BatchRefused("Meta calls the entry invalid", where="destination meta")
 

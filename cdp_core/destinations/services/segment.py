@@ -6,7 +6,7 @@ import re
 import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -222,10 +222,11 @@ class SegmentDestination:
     def _held(self, answer: Answer) -> dict[int, str]:
         """What the other side says it has not taken, by place in the batch; Segment itself says nothing."""
         said = answer.json()
-        if not isinstance(said, dict):
-            raise Unavailable("the answer cannot be read", where=self.where)
-        if said.get("success") is False:
+        if isinstance(said, dict) and said.get("success") is False:
             raise BatchRefused("was not taken", where=self.where)
+        if not _says_taken(said, answer.body):
+            raise Unavailable("the answer does not say that the calls were taken", where=self.where)
+        said = said if isinstance(said, dict) else {}
         listed = said.get("rejected")
         found = {
             one["index"]: f"held there: {rule}" if _RULE.fullmatch(rule := str(one.get("rule"))) else "held there"
@@ -255,6 +256,13 @@ class SegmentDestination:
                     private=self.options.private_network,
                 )
             return self._http
+
+
+def _says_taken(said: Any, body: bytes) -> bool:
+    """`{"success": true}` of Segment, `{"ok": true}` of Jitsu, `OK` of RudderStack."""
+    if isinstance(said, dict):
+        return said.get("success") is True or said.get("ok") is True
+    return body.strip().strip(b'"') == b"OK"
 
 
 def _check(delivery: Delivery, options: SegmentSyncOptions) -> None:
