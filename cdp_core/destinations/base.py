@@ -6,7 +6,8 @@ A destination class has two pydantic models, `Options` (its keys under `destinat
 It sends and reports, no more: whoever calls it tries again what is `Unavailable`, halves what is `BatchRefused`, keeps
 to the limits, and writes down what became of every row. Class attributes say what the service bears, and cdp.yaml may
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
-than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for).
+than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for). `known_fields` may name the
+fields that the service knows, with what each means: whoever makes a mapping is offered them.
 
     class Webhook:
         class Options(BaseModel):
