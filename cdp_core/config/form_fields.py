@@ -36,12 +36,9 @@ class FormField:
 def form_fields(model: type[BaseModel]) -> tuple[FormField, ...]:
     """The fields of a model under the names they have in cdp.yaml, required ones first.
 
-    >>> from pydantic import Field, SecretStr
-    >>> class Options(BaseModel):
-    ...     timeout: int = Field(30, ge=1, description="Seconds")
-    ...     token: SecretStr
-    >>> [(f.name, f.kind, f.required, f.minimum) for f in form_fields(Options)]
-    [('token', 'secret', True, None), ('timeout', 'integer', False, 1)]
+    >>> from cdp_core.destinations.limits import LimitsSpec
+    >>> [(f.name, f.kind, f.minimum, f.maximum) for f in form_fields(LimitsSpec)][:3]
+    [('rows_per_call', 'integer', 1, None), ('calls_per_second', 'number', 0, None), ('concurrency', 'integer', 1, 64)]
     """
     schema = model.model_json_schema(by_alias=True)
     needed = set(schema.get("required", ()))

@@ -43,7 +43,7 @@ def _nearest(field: str, columns: Mapping[str, str]) -> str | None:
         same = next((column for column, bare in columns.items() if _MEANING_OF.get(bare) == meaning), None)
     if same is not None or meaning is not None or len(field) < 4:
         return same
-    alike = {bare: column for column, bare in reversed(columns.items())}
+    alike = {bare: column for column, bare in reversed(list(columns.items()))}
     near = difflib.get_close_matches(field, alike, n=1, cutoff=_ALIKE)
     return alike[near[0]] if near else None
 

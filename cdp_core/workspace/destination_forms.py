@@ -91,7 +91,7 @@ class DestinationForms(Forms):
             return destination.test()
         except CDPError:
             raise
-        except Exception as error:  # A plug-in may raise anything, and its words may hold what it was given.
+        except Exception as error:  # noqa: BLE001  A plug-in may raise anything, and its words may hold a secret.
             raise DestinationError(f"the test of type {spec.type} broke off: {type(error).__name__}") from None
 
     def _hidden(self, data: Any) -> Any:

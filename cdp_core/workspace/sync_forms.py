@@ -60,14 +60,14 @@ class SyncForms(Forms):
         from cdp_core.destinations.spec import AudienceModel, EventsModel, Model
 
         if model == "events" or (isinstance(model, dict) and "events" in model):
-            return {column: "" for column in EVENT_COLUMNS}
+            return dict.fromkeys(EVENT_COLUMNS, "")
         try:
             parsed: Any = TypeAdapter(Model).validate_python(model)
         except ValidationError as error:
             raise SpecError("choose what is sent", where="model") from error
         parsed = "profiles" if isinstance(parsed, AudienceModel) else parsed
         if isinstance(parsed, EventsModel):
-            return {column: "" for column in EVENT_COLUMNS}
+            return dict.fromkeys(EVENT_COLUMNS, "")
         return {name: str(kind) for name, kind in model_table(self._workspace.engine, parsed).schema().items()}
 
     def suggested(self, destination: str, model: Any, mapping: Mapping[str, Any]) -> Mapping[str, str]:
@@ -78,7 +78,8 @@ class SyncForms(Forms):
 
         columns, known = self.columns(model), self.known_fields(destination)
         if known:
-            return {f: c for f, c in matched(known, columns).items() if f not in mapping}
+            key = {"id": "profile_id"} if "profile_id" in columns and "profile_id" not in mapping.values() else {}
+            return {f: c for f, c in {**key, **matched(known, columns)}.items() if f not in mapping}
         taken = {source for source in mapping.values() if isinstance(source, str)}
         return {column: column for column in columns if column not in mapping and column not in taken}
 
@@ -91,21 +92,37 @@ class SyncForms(Forms):
 
     def sample(self, name: str, text: str, limit: int = 3) -> Sequence[dict[str, Any]]:
         """A few rows of the model as they would be sent, personal data included. Raises SpecError."""
-        return self._drafted(name, text).sample(limit)
+        data, _ = self._resolved(text)
+        return self._with(name, self._parsed(data)).sample(limit)
 
     def plan(self, name: str, text: str) -> SyncPlan:
         """What a run of the draft would do; nothing is sent or written. Raises SpecError and DestinationError."""
         return self._drafted(name, text).plan()
 
     def _drafted(self, name: str, text: str) -> Sync:
-        from cdp_core.workspace.facade import Workspace
-
         spec, found = self._checked(name, text)
         if found:
             raise SpecError(str(found[0]))
+        return self._with(name, spec)
+
+    def _with(self, name: str, spec: Any) -> Sync:
+        """A sync of the workspace as it would be with this one in it."""
+        from cdp_core.workspace.facade import Workspace
+
+        self._class(spec.destination)
         workspace = self._workspace
         config = workspace.config.model_copy(update={"syncs": {**workspace.config.syncs, name: spec}})
         return Workspace(workspace.root, config, workspace.engine).sync(name)
+
+    def _parsed(self, data: Any) -> Any:
+        from pydantic import ValidationError
+
+        from cdp_core.destinations.spec import SyncSpec
+
+        try:
+            return SyncSpec.model_validate(data)
+        except ValidationError as error:
+            raise SpecError(str(wrongs(error, SyncSpec.model_fields)[0])) from None
 
     def _checked(self, name: str, text: str) -> tuple[Any, list[Wrong]]:
         from pydantic import ValidationError

@@ -160,11 +160,14 @@ def _save(form: Form, problems: Sequence[Any]) -> None:
     why = None if form.editing else form.forms.name_problem(form.name)
     wrong = why or (f"not saved yet: {problems[0]}" if problems else None)
     label = f"Save {form.kind}"
-    wanted = st.button(label, key=f"{form.kind}_save", type="primary", icon=":material/save:", disabled=wrong is not None)
+    wanted = st.button(
+        label, key=f"{form.kind}_save", type="primary", icon=":material/save:", disabled=wrong is not None
+    )
     st.caption(f.escape(wrong) if wrong else _said(form), width="stretch")
     if wanted:
         expected = form.draft.standing
-        act = partial(form.forms.save, form.name, form.draft.text, expected=expected)
+        text = form.draft.text if form.editing else form.forms.to_text(view.ordered(form.data))
+        act = partial(form.forms.save, form.name, text, expected=expected)
         saving.write(form.kind, act, partial(_after, form, form.name))
 
 

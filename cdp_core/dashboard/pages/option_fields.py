@@ -12,7 +12,7 @@ from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard.pages.forms import Form, told
 from cdp_core.dashboard.views import forms as view
 
-_SECRET_HELP = "The name of an environment variable. cdp.yaml gets ${NAME}; the secret itself is written nowhere"
+_HELP_ON_VARIABLES = "The name of an environment variable. cdp.yaml gets ${NAME}; the secret itself is written nowhere"
 
 
 def draw(form: Form, fields: Sequence[Any], problems: Sequence[Any], *, at: str | None = None) -> None:
@@ -80,12 +80,13 @@ def _plain(field: Any, before: Any, key: str, label: str) -> Any:
 def _number(field: Any, before: Any, key: str, label: str, usual: str) -> Any:
     """Bounds are shown in the help and checked with the rest, so that what was typed is not changed silently."""
     whole = field.kind == "integer"
-    bounds = [f"{'above' if field.open_minimum else 'at least'} {field.minimum:g}"] if field.minimum is not None else []
-    bounds += [f"at most {field.maximum:g}"] if field.maximum is not None else []
-    help = f"{field.help}{' (' if field.help and bounds else ''}{', '.join(bounds)}{')' if field.help and bounds else ''}"
+    lowest = "above" if field.open_minimum else "at least"
+    said = [field.help] if field.help else []
+    said += [f"{lowest} {field.minimum:g}"] if field.minimum is not None else []
+    said += [f"at most {field.maximum:g}"] if field.maximum is not None else []
     found = st.number_input(
-        label, value=None if before is None else float(before), step=1.0, format="%g", key=key, help=help or None,
-        placeholder=usual or "Number", width=260,
+        label, value=None if before is None else float(before), step=1.0, format="%g", key=key, width=260,
+        help=", ".join(said) or None, placeholder=usual or "Number",
     )  # fmt: skip
     if found is None or found == before:
         return None if found is None else before
@@ -96,7 +97,8 @@ def _secret(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
     name = view.variable_of(before)
     refused = st.session_state.pop(f"{form.key}_{field.name}_refused", None)
     typed = st.text_input(
-        f"{label}: environment variable", value=name or "", key=key, help=f"{field.help}. {_SECRET_HELP}", width=520,
+        f"{label}: environment variable", value=name or "", key=key, width=520,
+        help=f"{field.help}. {_HELP_ON_VARIABLES}",
         placeholder="CRM_TOKEN" if name is not None else "Kept as it stands in cdp.yaml; a name replaces it",
     )  # fmt: skip
     try:
@@ -110,9 +112,11 @@ def _secret(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
         told([refused])
     variable = view.variable_of(value)
     if variable and form.forms.is_set(variable):
-        st.caption(f":material/check: ${f.escape(variable)} is set.".replace("$", "\\$"))
+        st.caption(f":material/check: {f.escape(variable)} is set.")
     elif variable:
-        st.caption(f":material/error: {f.escape(variable)} is not set where the dashboard runs. Set it, then start it again.")
+        st.caption(
+            f":material/error: {f.escape(variable)} is not set where the dashboard runs. Set it, then start it again."
+        )
     return value
 
 
@@ -125,7 +129,7 @@ def _table(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
         kept,
         [{"name": n, "value": (view.variable_of(v) or "") if secret else str(v)} for n, v in standing.items()],
     )
-    st.markdown(label, help=f"{field.help}. {_SECRET_HELP}" if secret else field.help or None)
+    st.markdown(label, help=f"{field.help}. {_HELP_ON_VARIABLES}" if secret else field.help or None)
     rows = st.data_editor(
         base or [{"name": None, "value": None}], key=key, num_rows="dynamic", hide_index=True, width=520,
         column_config={"name": "Name", "value": "Environment variable" if secret else "Value"}, alt=f"{label}, by name",
