@@ -35,7 +35,7 @@ def _fields(form: Form, problems: Sequence[Any]) -> None:
     except cdp.CDPError as error:
         forms.told([str(error)])
         return
-    usual = [field for field in fields if field.required or field.is_secret or field.name == "private_network"]
+    usual = [field for field in fields if field.required or field.kind == "secret" or field.name == "private_network"]
     rare = [field for field in fields if field not in usual]
     with st.container(border=True):
         option_fields.draw(form, usual, problems)

@@ -11,6 +11,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import drafts, links, saving
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.drafts import Draft
 from cdp_core.dashboard.views import forms as view
 
 _KINDS = ("destination", "sync")
@@ -180,9 +181,19 @@ def _said(form: Form) -> str:
 
 def _after(form: Form, name: str) -> None:
     """The saved definition is opened, and the draft of a new one is a new one again."""
-    for key in (f"{form.key}_draft", f"{form.key}_name"):
-        st.session_state.pop(key, None)
+    _follow(form, name)
+    if not form.editing:
+        for key in (f"{form.key}_draft", f"{form.key}_name"):
+            st.session_state.pop(key, None)
     _open(form.kind, name)
+
+
+def _follow(form: Form, name: str) -> None:
+    """The draft of a definition shows what stands in the file now; fields that are open are drawn anew."""
+    draft: Draft | None = st.session_state.get(f"{form.kind}_form_{name}_draft")
+    if draft is not None:
+        draft.standing = form.forms.text(name)
+        draft.take(draft.standing)
 
 
 def _remove(form: Form) -> None:
@@ -201,7 +212,7 @@ def _remove(form: Form) -> None:
 
 
 def _gone(form: Form) -> None:
-    st.session_state.pop(f"{form.key}_draft", None)
+    _follow(form, str(form.editing))
     links.close_thing("form", form.kind)
 
 
@@ -222,8 +233,8 @@ def _saved(form: Form, gone_only: bool = False) -> None:
 
 
 def _undone(form: Form, name: str) -> None:
-    """Where the form shows what is there again; a definition that is gone has none."""
-    st.session_state.pop(f"{form.kind}_form_{name}_draft", None)
+    """The form shows what is there again; a definition that is gone has none."""
+    _follow(form, name)
     if name not in form.forms.names():
         links.close_thing("form", form.kind)
 

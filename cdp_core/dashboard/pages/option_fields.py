@@ -96,10 +96,14 @@ def _number(field: Any, before: Any, key: str, label: str, usual: str) -> Any:
 def _secret(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
     name = view.variable_of(before)
     refused = st.session_state.pop(f"{form.key}_{field.name}_refused", None)
+    hint = (
+        "Name of a variable"
+        if name is not None
+        else "Kept as it stands in cdp.yaml; the name of a variable replaces it"
+    )
     typed = st.text_input(
-        f"{label}: environment variable", value=name or "", key=key, width=520,
+        f"{label}: environment variable", value=name or "", key=key, placeholder=hint, width=520,
         help=f"{field.help}. {_HELP_ON_VARIABLES}",
-        placeholder="CRM_TOKEN" if name is not None else "Kept as it stands in cdp.yaml; a name replaces it",
     )  # fmt: skip
     try:
         value = view.secret_from(typed or "", before)
@@ -124,18 +128,14 @@ def _table(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
     """Names and values in a table; of secrets the values are names of variables."""
     secret = field.kind == "secrets"
     standing = before if isinstance(before, dict) else {}
-    kept = f"{key}_base"
-    base = st.session_state.setdefault(
-        kept,
-        [{"name": n, "value": (view.variable_of(v) or "") if secret else str(v)} for n, v in standing.items()],
-    )
+    base = st.session_state.setdefault(f"{key}_base", view.table_of(standing, secret=secret))
     st.markdown(label, help=f"{field.help}. {_HELP_ON_VARIABLES}" if secret else field.help or None)
     rows = st.data_editor(
-        base or [{"name": None, "value": None}], key=key, num_rows="dynamic", hide_index=True, width=520,
-        column_config={"name": "Name", "value": "Environment variable" if secret else "Value"}, alt=f"{label}, by name",
+        base, key=key, num_rows="dynamic", hide_index=True, width=520, placeholder="", alt=f"{label}, by name",
+        column_config={"name": "Name", "value": "Environment variable" if secret else "Value"},
     )  # fmt: skip
     try:
-        return view.table_from(rows, secret=secret, before=standing)
+        return view.table_from(rows.to_dicts(), secret=secret, before=standing)
     except ValueError as error:
         told([f"{f.label(field.name)}: {error}"])
         return before

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cdp_core as cdp
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ABOUT = {
     "bigquery": "A table in Google BigQuery",
@@ -105,6 +108,16 @@ def secret_from(text: str, before: Any) -> Any:
     if not _VARIABLE.fullmatch(name):
         raise ValueError("the name of an environment variable is wanted here (letters, digits, _), not the secret")
     return f"${{{name}}}"
+
+
+def table_of(values: Mapping[str, Any], *, secret: bool) -> pl.DataFrame:
+    """Names and values as a table; of secrets the names of their variables, empty where they are written otherwise.
+    Columns: name, value.
+    """
+    import polars as pl
+
+    rows = [{"name": name, "value": (variable_of(v) or "") if secret else str(v)} for name, v in values.items()]
+    return pl.DataFrame(rows, schema={"name": pl.String, "value": pl.String})
 
 
 def table_from(rows: Sequence[Mapping[str, Any]], *, secret: bool, before: Mapping[str, Any]) -> dict[str, str] | None:
