@@ -23,6 +23,8 @@ def draw(form: Form) -> None:
     if form.data.get("type"):
         _test(form, problems)
     forms.actions(form, problems)
+    if form.editing:
+        forms.add_sync_to_it()
 
 
 def _fields(form: Form, problems: Sequence[Any]) -> None:

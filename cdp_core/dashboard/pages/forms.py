@@ -88,6 +88,12 @@ def ways_in(ws: cdp.Workspace) -> None:
         _saved(Form(ws, kind, None), gone_only=True)
 
 
+def add_sync_to_it() -> None:
+    """A button that begins a sync to the destination that the URL names."""
+    st.button("Add a sync to it", key="add_sync_here", icon=":material/add:", type="tertiary", on_click=_open,
+              args=("sync",))  # fmt: skip
+
+
 def edit_button(kind: str, name: str) -> None:
     """A button that opens the form of one destination or sync."""
     st.button("Edit", key=f"edit_{kind}", icon=":material/edit:", on_click=_open, args=(kind, name))
