@@ -56,14 +56,14 @@ def _columns(form: Form) -> list[str]:
 def _row(form: Form, number: int, field: str, columns: Sequence[str], problems: Sequence[Any]) -> None:
     mapping = _mapping(form)
     source = mapping[field]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        name = st.text_input(f"Field {number}", value=field, key=form.field_key(f"field_{number}"), width=220,
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", width=680):
+        name = st.text_input(f"Field {number}", value=field, key=form.field_key(f"field_{number}"), width="stretch",
                              label_visibility="collapsed")  # fmt: skip
         st.markdown(":material/arrow_back:", width="content")
         now = view.source_label(source)
         options = list(dict.fromkeys([*columns, now, view.CONSTANT, view.FUNCTION]))
         label = st.selectbox(
-            f"From {number}", options, index=options.index(now), key=form.field_key(f"from_{number}"), width=260,
+            f"From {number}", options, index=options.index(now), key=form.field_key(f"from_{number}"), width="stretch",
             label_visibility="collapsed", accept_new_options=True,
         )  # fmt: skip
         made = view.source_from(str(label), source, columns[0] if columns else "profile_id")
@@ -83,7 +83,7 @@ def _row(form: Form, number: int, field: str, columns: Sequence[str], problems: 
 def _constant(form: Form, number: int, source: Any) -> Any:
     value = source.get("value", "") if isinstance(source, dict) else source
     typed = st.text_input(
-        f"Value {number}", value=view.constant_text(value), key=form.field_key(f"value_{number}"), width=200,
+        f"Value {number}", value=view.constant_text(value), key=form.field_key(f"value_{number}"), width="stretch",
         label_visibility="collapsed", placeholder="web", help='Digits are a number; in quotes they are a text: "5"',
     )  # fmt: skip
     found = view.constant_from(typed or "")
@@ -120,20 +120,20 @@ def _add(form: Form, destination: str, columns: Sequence[str]) -> None:
     known = form.ws.sync_forms.known_fields(destination)
     with (
         st.form(f"{form.key}_add", border=False, clear_on_submit=True),
-        st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
+        st.container(horizontal=True, vertical_alignment="bottom", gap="small", width=680),
     ):
         label = "Field at the destination"
         if known:
             name = st.selectbox(
-                label, list(known), index=None, key="mapping_field", accept_new_options=True, width=220,
+                label, list(known), index=None, key="mapping_field", accept_new_options=True, width="stretch",
                 format_func=lambda each: f"{each} · {known[each]}" if each in known else each,
                 placeholder="Choose or type",
             )  # fmt: skip
         else:
-            name = st.text_input(label, key="mapping_field", width=220, placeholder="email")
+            name = st.text_input(label, key="mapping_field", width="stretch", placeholder="email")
         column = st.selectbox(
             "Comes from", [*columns, view.CONSTANT, view.FUNCTION], index=None, key="mapping_from",
-            accept_new_options=True, width=260, placeholder="Column, constant or function",
+            accept_new_options=True, width="stretch", placeholder="Column, constant or function",
         )  # fmt: skip
         wanted = st.form_submit_button("Add the field", key="mapping_add", icon=":material/add:")
     if not wanted:
