@@ -20,6 +20,7 @@ from cdp_core import plugins
 from cdp_core.config.form_fields import form_fields
 from cdp_core.dashboard.views import forms as view
 from cdp_core.dashboard.views import mapping as mapping_view
+from cdp_core.destinations.hashing.fields import FIELDS
 from cdp_core.destinations.suggest import matched
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -201,6 +202,13 @@ def test_columns_fit_fields_by_what_they_mean() -> None:
     }  # fmt: skip
 
 
+def test_fields_that_a_class_names_are_fields_that_it_takes() -> None:
+    for type, platform in (("meta_custom_audiences", "meta"), ("google_customer_match", "google")):
+        known = plugins.load(plugins.DESTINATIONS, type).known_fields
+        assert set(known) <= set(FIELDS[platform])
+        assert set(FIELDS[platform]) - set(known) <= {"EXTERN_ID"}
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -278,6 +286,16 @@ def test_a_destination_is_tested_saved_and_put_back(own: Path, address: str) -> 
     assert at.query_params["destination"] == "loyalty"
     click(at, "destination_undo")
     assert path.read_text() == before
+
+
+def test_a_click_that_comes_with_a_change_is_not_lost(own: Path) -> None:
+    """A browser sends what was typed last and the click on the button together."""
+    at = form(own, "destination", "crm")
+    field(at, "text_input", "User").set_value("first").run()
+    field(at, "text_input", "User").set_value("second")
+    click(at, "destination_save")
+    with cdp.open(own) as ws:
+        assert ws.config.destinations["crm"].options["user"] == "second"
 
 
 def test_a_connection_that_fails_is_said(own: Path, address: str) -> None:

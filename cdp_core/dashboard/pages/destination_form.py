@@ -25,6 +25,7 @@ def draw(form: Form) -> None:
     forms.actions(form, problems)
     if form.editing:
         forms.add_sync_to_it()
+    forms.settle(form)
 
 
 def _fields(form: Form, problems: Sequence[Any]) -> None:

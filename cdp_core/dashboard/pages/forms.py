@@ -26,6 +26,7 @@ class Form:
         self.key = f"{kind}_form_{name or ''}"
         self.standing = self.forms.text(name) if name else ""
         self.draft = drafts.draft_of(f"{self.key}_draft", self.standing)
+        self.begun = self.draft.text
 
     @property
     def name(self) -> str:
@@ -263,9 +264,14 @@ def body(form: Form, check: Callable[[str], Sequence[Any]], fields: Part) -> Seq
     if shown == "YAML":
         told([str(each) for each in found])
         return list(found)
-    before = form.draft.text
     fields(form, list(found))
-    if form.draft.text != before:
-        # What is wrong is said beside the fields, and was found before this change.
+    return list(found) if form.draft.text == form.begun else list(check(form.draft.text))
+
+
+def settle(form: Form) -> None:
+    """What is wrong is said beside the fields, and was found before what changed now: draw the page anew.
+
+    To be called last, so that a click that came with the change is not lost.
+    """
+    if form.draft.text != form.begun:
         st.rerun()
-    return list(found)

@@ -33,6 +33,7 @@ def draw(form: Form) -> None:
         return
     _plan(form, problems)
     forms.actions(form, problems)
+    forms.settle(form)
 
 
 def _begun(ws: cdp.Workspace) -> dict[str, Any]:
