@@ -230,6 +230,28 @@ def test_a_form_that_nobody_touches_changes_nothing(kind: str, name: str, rich: 
     assert not draft(at, kind, name).is_changed
 
 
+def test_every_function_is_shown_as_it_is_written(rich: Path) -> None:
+    """The example of each, drawn and read back, and shapes that only YAML has."""
+    at = form(rich, "sync", "people")
+    with cdp.open(rich) as ws:
+        examples = {each.name: each.example for each in ws.sync_forms.functions()}
+        odd = {
+            "twice": {"add": ["orders", "orders", 2]},
+            "wrong": {"concat": "email"},
+            "deep": {"lower": {"trim": "email"}},
+        }
+        data = {**ws.sync_forms.data(draft(at, "sync", "people").text), "description": "of two lines\n"}
+        data["mapping"] = {"id": "profile_id", **examples, **odd}
+        for model in ("profiles", "events", {"events": {}}, {"audience": "high_value"}, {"sql": "SELECT 1 AS id\n"}):
+            draft(at, "sync", "people").take(ws.sync_forms.to_text({**data, "model": model, "mode": "upsert"}))
+            at.run()
+            assert not at.exception, [e.value for e in at.exception]
+            now = ws.sync_forms.data(draft(at, "sync", "people").text)
+            assert now == {**data, "model": model, "mode": "upsert"}
+            data["mapping"] = {"id": "profile_id", **odd}
+    assert len(examples) > 20
+
+
 def test_no_secret_is_shown(rich: Path) -> None:
     at = form(rich, "destination", "crm")
     assert field(at, "text_input", "Bearer: environment variable").value == "TOKEN"

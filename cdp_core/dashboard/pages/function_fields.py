@@ -54,6 +54,10 @@ def _argument(form: Form, argument: Any, before: Any, columns: Sequence[str], ke
     label, help = f.label(argument.name), argument.help or None
     if argument.kind == "source":
         return _source(form, label, before, columns, key, help)
+    if argument.kind in ("branches", "table") or (argument.kind == "sources" and not _each_once(before)):
+        written = form.forms.to_text({argument.name: before})
+        text = st.text_area(f"{label} (YAML)", value=written, key=f"{key}_yaml", help=help, height=120, width=520)
+        return before if text == written else form.forms.data(text or "").get(argument.name)
     if argument.kind == "sources":
         standing = [_written(each) for each in before or []]
         chosen = st.multiselect(
@@ -61,21 +65,19 @@ def _argument(form: Form, argument: Any, before: Any, columns: Sequence[str], ke
             help=f"{argument.help}: columns, or {{value: …}}, or a function such as {{lower: email}}", width=520,
         )  # fmt: skip
         return before if list(chosen) == standing else [_read(form, each) for each in chosen]
-    if argument.kind in ("branches", "table"):
-        written = form.forms.to_text({argument.name: before})
-        text = st.text_area(f"{label} (YAML)", value=written, key=key, help=help, height=120, width=520)
-        return before if text == written else form.forms.data(text or "").get(argument.name)
     if argument.kind == "choice":
         index = argument.choices.index(before) if before in argument.choices else None
         usual = "As it is" if argument.default is None else str(argument.default)
-        return st.selectbox(label, argument.choices, index=index, key=key, help=help, placeholder=usual, width=260)
-    if argument.kind == "integer":
+        chosen = st.selectbox(label, argument.choices, index=index, key=key, help=help, placeholder=usual, width=260)
+        return before if chosen is None and index is None else chosen
+    if argument.kind == "integer" and (before is None or (isinstance(before, int) and not isinstance(before, bool))):
         return st.number_input(
-            label, value=before if isinstance(before, int) else None, step=1, key=key, help=help, width=200,
+            label, value=before, step=1, key=key, help=help, width=200,
             placeholder="" if argument.default is None else str(argument.default),
         )  # fmt: skip
-    text = st.text_input(label, value="" if before is None else str(before), key=key, help=help, width=420)
-    return before if text == str(before) else text if text or argument.required else None
+    standing = "" if before is None else str(before)
+    text = st.text_input(label, value=standing, key=key, help=help, width=420)
+    return before if text == standing else text if text or argument.required else None
 
 
 def _source(form: Form, label: str, before: Any, columns: Sequence[str], key: str, help: str | None) -> Any:
@@ -88,6 +90,13 @@ def _source(form: Form, label: str, before: Any, columns: Sequence[str], key: st
         placeholder="A column, or {value: …}",
     )  # fmt: skip
     return before if chosen == standing else None if chosen is None else _read(form, chosen)
+
+
+def _each_once(before: Any) -> bool:
+    """Whether a list can be shown as choices, of which none is there twice."""
+    if before is None:
+        return True
+    return isinstance(before, list) and len({_written(each) for each in before}) == len(before)
 
 
 def _written(source: Any) -> str:

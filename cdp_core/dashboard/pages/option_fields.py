@@ -58,7 +58,7 @@ def _plain(field: Any, before: Any, key: str, label: str) -> Any:
     help = field.help or None
     if field.kind == "text":
         typed = st.text_input(label, value=before or "", key=key, help=help, placeholder=usual, width=520)
-        return (typed or "").strip() or None
+        return before if (typed or "") == (before or "") else (typed or "").strip() or None
     if field.kind in ("integer", "number"):
         return _number(field, before, key, label, usual)
     if field.kind == "flag":

@@ -78,7 +78,8 @@ def _model(form: Form, problems: Sequence[Any]) -> None:
             "Audience", names, index=names.index(inside) if inside in names else None, key=form.field_key("audience"),
             format_func=f.label, placeholder="Choose" if names else "No audience is defined yet", width=520,
         )  # fmt: skip
-        form.put("model", value={"audience": audience or ""})
+        if audience is not None:
+            form.put("model", value={"audience": audience})
     elif now == "sql":
         text = st.text_area(
             "SQL", value=str(inside or ""), key=form.field_key("sql"), height=120, width=700,
@@ -107,7 +108,8 @@ def _events(form: Form, choice: dict[str, Any]) -> None:
                 made[name] = before
             elif found:
                 made[name] = list(found)
-    form.put("model", value={"events": made})
+    if made != choice:
+        form.put("model", value={"events": made})
 
 
 def _destination(form: Form, problems: Sequence[Any]) -> str | None:
@@ -168,9 +170,10 @@ def _more(form: Form, problems: Sequence[Any]) -> None:
             ("schedule", "Schedule", "0 6 * * 1-5", "Five cron fields, UTC; empty: by hand"),
         ):
             before = form.data.get(name)
-            typed = st.text_input(label, value=before or "", key=form.field_key(name), placeholder=hint, help=help,
+            typed = st.text_input(label, value=str(before or ""), key=form.field_key(name), placeholder=hint, help=help,
                                   width=520)  # fmt: skip
-            form.put(name, value=(typed or "").strip() or None)
+            if (typed or "") != str(before or ""):
+                form.put(name, value=(typed or "").strip() or None)
             forms.told(view.said(problems, name))
         standing = form.data.get("enabled", True)
         ticked = st.checkbox("Enabled", value=bool(standing), key=form.field_key("enabled"),
