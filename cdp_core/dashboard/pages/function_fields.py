@@ -68,8 +68,8 @@ def _argument(form: Form, argument: Any, before: Any, columns: Sequence[str], ke
     if argument.kind == "choice":
         index = argument.choices.index(before) if before in argument.choices else None
         usual = "As it is" if argument.default is None else str(argument.default)
-        chosen = st.selectbox(label, argument.choices, index=index, key=key, help=help, placeholder=usual, width=260)
-        return before if chosen is None and index is None else chosen
+        picked = st.selectbox(label, argument.choices, index=index, key=key, help=help, placeholder=usual, width=260)
+        return before if picked is None and index is None else picked
     if argument.kind == "integer" and (before is None or (isinstance(before, int) and not isinstance(before, bool))):
         return st.number_input(
             label, value=before, step=1, key=key, help=help, width=200,
