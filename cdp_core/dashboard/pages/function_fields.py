@@ -75,9 +75,9 @@ def _argument(form: Form, argument: Any, before: Any, columns: Sequence[str], ke
             label, value=before, step=1, key=key, help=help, width=200,
             placeholder="" if argument.default is None else str(argument.default),
         )  # fmt: skip
-    standing = "" if before is None else str(before)
-    text = st.text_input(label, value=standing, key=key, help=help, width=420)
-    return before if text == standing else text if text or argument.required else None
+    shown = "" if before is None else str(before)
+    text = st.text_input(label, value=shown, key=key, help=help, width=420)
+    return before if text == shown else text if text or argument.required else None
 
 
 def _source(form: Form, label: str, before: Any, columns: Sequence[str], key: str, help: str | None) -> Any:
