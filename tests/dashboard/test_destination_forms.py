@@ -316,8 +316,13 @@ def test_a_click_that_comes_with_a_change_is_not_lost(own: Path) -> None:
     field(at, "text_input", "User").set_value("first").run()
     field(at, "text_input", "User").set_value("second")
     click(at, "destination_save")
+    at = form(own, "sync", "people")
+    field(at, "text_input", "Field 1").set_value("first").run()
+    field(at, "text_input", "Field 1").set_value("person")
+    click(at, "sync_save")
     with cdp.open(own) as ws:
         assert ws.config.destinations["crm"].options["user"] == "second"
+        assert ws.config.syncs["people"].key == "person"
 
 
 def test_a_connection_that_fails_is_said(own: Path, address: str) -> None:
@@ -450,6 +455,19 @@ def test_a_sync_is_mapped_planned_saved_and_put_back(own: Path) -> None:
     assert path.read_text().startswith(before.rstrip("\n"))
     click(at, "sync_undo")
     assert path.read_text() == before
+
+
+def test_a_plan_is_of_the_draft(own: Path) -> None:
+    """Not of the sync of the same name that is saved."""
+    with cdp.open(own) as ws:
+        saved = ws.sync_forms.text("people")
+        narrow = saved.replace("model: profiles", "model: {audience: high_value}")
+        members = ws.sql("SELECT count(*) AS n FROM audience_members WHERE audience = 'high_value'")["n"][0]
+        everybody, some = ws.sync_forms.plan("people", saved), ws.sync_forms.plan("people", narrow)
+        assert 0 < members < everybody.add + everybody.withheld
+        assert some.add + some.withheld == members
+        assert some.withheld, "the destination wants a consent"
+        assert [each["id"] for each in ws.sync_forms.sample("people", narrow, limit=2)]
 
 
 def test_the_platform_says_its_fields_and_traits_fit_them(own: Path) -> None:

@@ -101,7 +101,6 @@ def _rename(form: Form, field: str, name: str) -> None:
     if data.get("key") == field:
         data["key"] = name
     form.take(data)
-    st.rerun()
 
 
 def _take(form: Form, mapping: dict[str, Any]) -> None:
