@@ -115,6 +115,12 @@ def set_block(
         return BlockEdit(block=block, file=file, before=before, after=read_block(root, block, environ=environ))
 
 
+def unlocked_write(root: Path, file: str, change: Callable[[str], str]) -> None:
+    """Change the text of a file of the configuration, checked as every edit is. To be called under `alone`."""
+    merged = read_files(root, os.environ)
+    _write(root, merged, file, change, os.environ)
+
+
 def _standing(merged: Merged, block: str) -> str:
     if (block,) not in merged.places:
         return ""

@@ -75,16 +75,17 @@ def as_written(merged: Merged, path: KeyPath) -> Any:
         if not isinstance(value, dict) or part not in value:
             return None
         value = value[part]
-    return _unresolved(value, path, merged.raw)
+    return unresolved(value, path, merged.raw)
 
 
-def _unresolved(value: Any, path: KeyPath, raw: Mapping[KeyPath, str]) -> Any:
+def unresolved(value: Any, path: KeyPath, raw: Mapping[KeyPath, str]) -> Any:
+    """`value`, which stands at `path`, with the texts of `raw` in place of what they were resolved to."""
     if path in raw:
         return raw[path]
     if isinstance(value, dict):
-        return {key: _unresolved(inner, (*path, key), raw) for key, inner in value.items()}
+        return {key: unresolved(inner, (*path, key), raw) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_unresolved(inner, (*path, index), raw) for index, inner in enumerate(value)]
+        return [unresolved(inner, (*path, index), raw) for index, inner in enumerate(value)]
     return value
 
 

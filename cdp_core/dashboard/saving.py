@@ -19,7 +19,7 @@ def button(what: str, label: str, act: Act, *, then: Act | None = None) -> None:
         wanted = st.button(label, key=f"{what}_save", icon=":material/save:")
         st.caption("Nothing changes before the next run.", width="stretch")
     if wanted:
-        _write(what, act, then)
+        write(what, act, then)
 
 
 def saved(
@@ -33,20 +33,20 @@ def saved(
     """What was just saved, with the way back, for as long as it stands. `file` names the file that an edit is of, None
     where that is another than the page shows.
     """
-    edit = st.session_state.get(_key(what))
+    edit = st.session_state.get(key_of(what))
     if edit is None or edit.after != standing or (name := file(edit)) is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/check_circle: Saved in {f.escape(name)}. The next run applies the {what}.")
         st.space("stretch")
         if st.button("Undo", key=f"{what}_undo", icon=":material/undo:", help=f"Put the earlier {what} back"):
-            _write(what, lambda: undo(edit), then)
+            write(what, lambda: undo(edit), then)
 
 
-def _write(what: str, act: Act, then: Act | None) -> None:
+def write(what: str, act: Act, then: Act | None) -> None:
     """Change the file and draw the page anew, or say why not. What was saved is kept for the way back."""
     try:
-        st.session_state[_key(what)] = act()
+        st.session_state[key_of(what)] = act()
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")
         return
@@ -55,5 +55,6 @@ def _write(what: str, act: Act, then: Act | None) -> None:
     st.rerun()
 
 
-def _key(what: str) -> str:
+def key_of(what: str) -> str:
+    """Where the session keeps what was saved last."""
     return f"{what}_saved"

@@ -8,7 +8,8 @@ to the limits, and writes down what became of every row. Class attributes say wh
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
 than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for), `final_at_finish` (nothing
 counts as delivered before `finish(True)` has returned), `by_content` (rows are found by what is in them, so an older
-shape of one is no longer reached by its key).
+shape of one is no longer reached by its key). `known_fields` may name the fields that the service knows, with what each
+means: whoever makes a mapping is offered them.
 
     class Webhook:
         class Options(BaseModel):

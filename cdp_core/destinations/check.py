@@ -15,6 +15,15 @@ from cdp_core.destinations.spec import AudienceModel, DestinationSpec, EventsMod
 from cdp_core.errors import SpecError
 
 REMOVING = frozenset({"mirror", "remove"})
+MODE_WORDS: dict[str, str] = {
+    "mirror": "Adds and changes what is in the model, and removes what has left it",
+    "upsert": "Adds and changes; removes nothing",
+    "insert": "Sends every row once and never again",
+    "update": "Changes what is there already; adds nothing",
+    "full": "Sends every row in every run, changed or not",
+    "remove": "Takes the rows of the model out of the destination",
+}
+"""What a mode does, in the order in which people choose."""
 
 
 def check_destination(name: str, spec: DestinationSpec, root: Path | None = None) -> None:

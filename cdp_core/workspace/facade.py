@@ -13,6 +13,7 @@ from cdp_core.errors import CDPError, UsageError
 from cdp_core.workspace import listings
 from cdp_core.workspace.alerts import Alerts
 from cdp_core.workspace.anomalies import Anomalies
+from cdp_core.workspace.destination_forms import DestinationForms
 from cdp_core.workspace.destinations import Destinations
 from cdp_core.workspace.handles import Audience
 from cdp_core.workspace.held import Held
@@ -22,6 +23,7 @@ from cdp_core.workspace.plans import Plans
 from cdp_core.workspace.schedule import Schedule
 from cdp_core.workspace.stored import Stored
 from cdp_core.workspace.suites import Suites
+from cdp_core.workspace.sync_forms import SyncForms
 from cdp_core.workspace.syncs import Sync
 
 if TYPE_CHECKING:
@@ -248,6 +250,16 @@ class Workspace:
         Audience(self, name)
         remove_definition(self.root, "audiences", name)
         self.reload()
+
+    @property
+    def destination_forms(self) -> DestinationForms:
+        """Destinations as drafts: what a type asks for, try, save, take back."""
+        return DestinationForms(self)
+
+    @property
+    def sync_forms(self) -> SyncForms:
+        """Syncs as drafts: what can be mapped, what would be sent, save, take back."""
+        return SyncForms(self)
 
     def sync(self, name: str) -> Sync:
         return Sync(self, name)

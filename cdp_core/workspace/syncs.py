@@ -51,6 +51,17 @@ class Sync:
             last_mapping=history.last_mapping(engine, self.name),
         )
 
+    def sample(self, limit: int = 3) -> list[dict[str, Any]]:
+        """A few rows of the model as they would be sent, {field: value}; nothing is compared or sent."""
+        import json
+
+        from cdp_core.destinations.mapping import mapped
+
+        workspace = self._workspace
+        rows = self._completed(self._model().limit(limit))
+        sent = mapped(workspace.engine, self.name, workspace.config.syncs[self.name], rows)
+        return [json.loads(payload) for payload in workspace.polars(sent.select("payload"))["payload"].to_list()]
+
     def run(
         self,
         plan_id: str | None = None,

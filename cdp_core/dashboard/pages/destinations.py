@@ -8,6 +8,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import jobs, links, parts, session
+from cdp_core.dashboard.pages import forms
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import destinations as view
 
@@ -33,6 +34,8 @@ _HELP = {
 
 
 def page(ws: cdp.Workspace) -> None:
+    if forms.drawn(ws):
+        return
     name = links.opened("sync")
     if name is None:
         _list(ws)
@@ -45,9 +48,10 @@ def page(ws: cdp.Workspace) -> None:
 
 
 def _list(ws: cdp.Workspace) -> None:
+    forms.ways_in(ws)
     frame = cached(view.listing, ws)
     if frame.is_empty():
-        parts.empty("No sync is defined yet", "Add a destination and a sync in cdp.yaml; it shows here at once.")
+        parts.empty("No sync is defined yet", "Add a destination, then a sync that says what goes there.")
         return
     st.selectbox(
         "Go to a sync",
@@ -105,6 +109,7 @@ def _one(ws: cdp.Workspace, name: str) -> None:
         model, place = f.escape(parts.model_in_words(sync.model)), f.escape(f"{sync.destination} ({sync.type})")
         st.caption(f"{model} :material/arrow_forward: {place}")
     with row:
+        forms.edit_button("sync", name)
         _download(sync)
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Delivered", f.number(sync.counts["delivered"]), help="Rows the destination holds", border=True)
@@ -306,4 +311,4 @@ def _mapping(sync: view.Sync) -> None:
         st.markdown("**Changed before it is sent**")
         st.markdown("\n".join(f"{number}. {f.escape(step)}" for number, step in enumerate(sync.steps, 1)))
         st.caption("Steps of the destination; the stored events stay as they are.")
-    st.caption("The mapping is edited in cdp.yaml, under `syncs:`.")
+    st.caption("Edit changes the mapping, here or in cdp.yaml under `syncs:`.")

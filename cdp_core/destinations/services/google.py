@@ -7,6 +7,7 @@ one wrong member takes none of them and names the wrong ones.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -67,6 +68,15 @@ class GoogleDestination:
 
     Options: ClassVar[type[BaseModel]] = GoogleOptions
     SyncOptions: ClassVar[type[BaseModel]] = GoogleSyncOptions
+    known_fields: ClassVar[Mapping[str, str]] = {
+        "email": "E-mail address",
+        "phone": "Phone number, any form",
+        "given_name": "First name",
+        "family_name": "Last name",
+        "region_code": "Country, name or code",
+        "postal_code": "Post code",
+        "mobile_id": "Advertising id of a phone, in an audience of its own",
+    }
     batch_rows = 10_000
     by_content = True
     calls_per_second = 4.0

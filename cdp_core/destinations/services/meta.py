@@ -5,6 +5,7 @@ Rule: Marketing API, Custom Audience Users (POST and DELETE /{audience}/users) a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +49,22 @@ class MetaDestination:
 
     Options: ClassVar[type[BaseModel]] = MetaOptions
     SyncOptions: ClassVar[type[BaseModel]] = MemberOptions
+    known_fields: ClassVar[Mapping[str, str]] = {
+        "EMAIL": "E-mail address",
+        "PHONE": "Phone number, any form",
+        "FN": "First name",
+        "LN": "Last name",
+        "FI": "First initial",
+        "CT": "City",
+        "ST": "State",
+        "ZIP": "Post code",
+        "COUNTRY": "Country, name or code",
+        "GEN": "Gender",
+        "DOBY": "Birth date, of which the year is sent",
+        "DOBM": "Birth date, of which the month is sent",
+        "DOBD": "Birth date, of which the day is sent",
+        "MADID": "Advertising id of a phone",
+    }
     batch_rows = 10_000
     by_content = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -74,6 +75,17 @@ class SegmentDestination:
 
     Options: ClassVar[type[BaseModel]] = SegmentOptions
     SyncOptions: ClassVar[type[BaseModel]] = SegmentSyncOptions
+    known_fields: ClassVar[Mapping[str, str]] = {
+        "email": "E-mail address",
+        "phone": "Phone number",
+        "firstName": "First name",
+        "lastName": "Last name",
+        "name": "Full name",
+        "birthday": "Birth date",
+        "gender": "Gender",
+        "createdAt": "When the account was made",
+        "username": "User name, different for every user",
+    }
     batch_rows = 2_500
     batch_bytes = 400_000
     concurrency = 4
