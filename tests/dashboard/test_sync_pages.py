@@ -32,7 +32,10 @@ syncs:
 def sent(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Receiver, int]]:
     """A workspace whose sync has run once: every profile without an e-mail address was refused."""
     root = Path(shutil.copytree(built, tmp_path_factory.mktemp("syncs") / "shop"))
-    rule = lambda row: None if row["mail"] else "mail is missing"  # noqa: E731
+
+    def rule(row: dict[str, Any]) -> str | None:
+        return None if row["mail"] else "mail is missing"
+
     with Receiver(refuses=rule, names_rows=True) as receiver:
         (root / "hook.yaml").write_text(HOOK.format(url=receiver.url))
         (root / "cdp.yaml").write_text("include: [hook.yaml]\n" + (root / "cdp.yaml").read_text())
@@ -105,8 +108,6 @@ def test_a_run_without_an_end_is_running_while_its_lock_is_held(sent: tuple[Path
     with cdp.open(root) as own:
         frame = own.sync("people_hook").history(1)
         assert killed(frame)["status"].to_list() == ["partial"]
-        import polars as pl
-
         dead = killed(frame.with_columns(status=pl.lit("running")))
         assert dead["status"].to_list() == ["interrupted"]
         assert sync_history.running(own, "people_hook") is None
