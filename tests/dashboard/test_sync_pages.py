@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import cdp_core as cdp
 from cdp_core.dashboard.views import customer, overview, sync_history, sync_plan, sync_rows
+from cdp_core.destinations import history
+from cdp_core.destinations.sync import _alone
 from cdp_core.testing.services.webhook import Receiver
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -101,18 +105,6 @@ def test_views_say_what_happened(sent: tuple[Path, Receiver, int]) -> None:
         assert any(f"{failed:,} row" in n.text for n in overview.needs(ws) if n.query == (("sync", "people_hook"),))
 
 
-def test_a_run_without_an_end_is_running_while_its_lock_is_held(sent: tuple[Path, Receiver, int]) -> None:
-    from cdp_core.dashboard.views.sync_history import killed
-
-    root, _, _ = sent
-    with cdp.open(root) as own:
-        frame = own.sync("people_hook").history(1)
-        assert killed(frame)["status"].to_list() == ["partial"]
-        dead = killed(frame.with_columns(status=pl.lit("running")))
-        assert dead["status"].to_list() == ["interrupted"]
-        assert sync_history.running(own, "people_hook") is None
-
-
 def test_every_tab_of_the_page(sent: tuple[Path, Receiver, int]) -> None:
     root, _, failed = sent
     at = drawn(root, "History", sync="people_hook")
@@ -132,8 +124,6 @@ def test_every_tab_of_the_page(sent: tuple[Path, Receiver, int]) -> None:
 
 
 def pl_status(name: str) -> Any:
-    import polars as pl
-
     return pl.col("status") == name
 
 
@@ -150,3 +140,19 @@ def test_what_was_sent_about_a_person(sent: tuple[Path, Receiver, int]) -> None:
 def test_reasons_in_words() -> None:
     assert sync_plan.reason_in_words("remove", "consent: ads (denied)") == "Consent withdrawn: ads (denied)"
     assert sync_plan.reason_in_words("withheld", "consent: ads (denied)") == "No consent: ads (denied)"
+
+
+def test_a_run_without_an_end_is_running_while_its_lock_is_held(sent: tuple[Path, Receiver, int]) -> None:
+    root, _, _ = sent
+    with cdp.open(root) as ws:
+        assert sync_history.running(ws, "people_hook") is None
+        began = {"sync": "people_hook", "run_id": "killed", "status": "running"}
+        history._write(ws.engine, {**began, "started_at": ws.now + timedelta(hours=1)})
+        with _alone(ws.engine, "people_hook"):
+            found = sync_history.running(ws, "people_hook")
+            assert found is not None
+            assert found.run_id == "killed"
+            assert sync_history.runs(ws, "people_hook")["status"].to_list() == ["running", "partial"]
+        assert sync_history.running(ws, "people_hook") is None
+        assert sync_history.runs(ws, "people_hook")["status"].to_list() == ["interrupted", "partial"]
+        assert any("broken off" in need.text for need in overview.needs(ws))
