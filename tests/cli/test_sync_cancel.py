@@ -58,7 +58,7 @@ def test_sigterm_settles_what_was_sent_and_records_the_run(tmp_path: Path) -> No
 def _cancelled(root: Path, receiver: Receiver, command: str) -> None:
     """A run in a process of its own, asked to end (twice) while calls are on their way."""
     began = len(receiver.calls)
-    receiver.faults.extend([Fault("slow", seconds=0.01)] * 2 + [Fault("slow", seconds=6)] * 100)
+    receiver.faults.extend([Fault("slow", seconds=0.01)] * 2 + [Fault("slow", seconds=1.5)] * 100)
     process = _started(root, command)
     _until(lambda: len(receiver.calls) >= began + 3)
     process.send_signal(signal.SIGTERM)
