@@ -24,7 +24,7 @@ syncs:
     model: profiles
     destination: hook
     key: id
-    options: {{rows_per_call: 1}}
+    options: {{rows_per_call: 2}}
     mapping: {{id: profile_id}}
 """
 
