@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cdp_core.cli.ending import terminable
 from cdp_core.cli.options import DryRunOption, FrameOption, Output, OutputOption, TableOutput, WorkspaceOption, opened
 from cdp_core.cli.output import print_frame, print_object, say
 from cdp_core.cli.progress import progress
@@ -47,7 +48,7 @@ def run(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Send the diff."""
-    with opened(workspace) as ws, progress() as tell:
+    with terminable(), opened(workspace) as ws, progress() as tell:
         sync = ws.sync(name)
         if dry_run:
             result = sync.plan().to_dict()
@@ -67,7 +68,7 @@ def retry(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Send now what was refused or left pending, and nothing else."""
-    with opened(workspace) as ws, progress() as tell:
+    with terminable(), opened(workspace) as ws, progress() as tell:
         done = ws.sync(name).retry(key, confirm=confirm, progress=lambda done, text: tell("sync", done, text))
     print_object(done.to_dict(), output)
     _tell_open(name, done.to_dict())

@@ -39,6 +39,28 @@ def stacked_months(
     )
 
 
+def stacked_days(frame: pl.DataFrame, *, height: int = 200) -> alt.Chart:
+    """Bars a day, stacked by outcome. Columns: day, outcome, rows, order (place in the stack)."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("yearmonthdate(day):O", title=None, axis=alt.Axis(format="%d %b", labelAngle=0, labelOverlap=True)),
+            y=alt.Y("rows:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            color=alt.Color("outcome:N", title=None, legend=alt.Legend(orient="top", direction="horizontal")),
+            order=alt.Order("order:Q"),
+            tooltip=[
+                alt.Tooltip("yearmonthdate(day):T", title="Day (UTC)", format="%d %b %Y"),
+                alt.Tooltip("outcome:N", title="Outcome"),
+                alt.Tooltip("rows:Q", title="Rows", format=",d"),
+            ],
+        )
+        .properties(height=height)
+    )
+
+
 def bars(
     frame: pl.DataFrame, *, name: str, value: str, unit: str, sort: Any = None, height: int = 200
 ) -> alt.LayerChart:

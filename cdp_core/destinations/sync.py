@@ -92,7 +92,7 @@ def run_sync(
             where=f"sync {name}",
             hint="look at the model, or run again with --confirm",
         )
-    with _alone(engine, name):
+    with alone(engine, name):
         _still_holds(engine, name, plan)
         sender = Sender(destination, limits or NO_LIMITS, clock or SystemClock(), where=f"sync {name}")
         run = _Run(engine, name, sync, sender, plan, run_id=run_id, now=_utc(now), progress=progress)
@@ -266,7 +266,7 @@ def with_delivery_ids(rows: ir.Table, name: str, run_id: str) -> ir.Table:
 
 
 @contextmanager
-def _alone(engine: Engine, name: str) -> Iterator[None]:
+def alone(engine: Engine, name: str) -> Iterator[None]:
     """One run per sync. The system frees the lock when its process dies."""
     import hashlib
 

@@ -25,17 +25,33 @@ class _OneByOne:
 
 
 class _Window:
-    def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
-        self._pool, self._size = pool, size
+    def __init__(self, pool: ThreadPoolExecutor, size: int, sender: Sender) -> None:
+        self._pool, self._size, self._sender = pool, size, sender
 
     def results(self, frames: Iterable[tuple[int, pl.DataFrame]], work: Work) -> Iterator[tuple[int, Any]]:
+        """An interrupt still gives what was on its way, so that it is settled, and then goes on."""
         waiting: deque[tuple[int, Future[Any]]] = deque()
-        for end, frame in frames:
-            waiting.append((end, self._pool.submit(work, end, frame)))
-            if len(waiting) > self._size:
-                yield waiting[0][0], waiting.popleft()[1].result()
-        while waiting:
-            yield waiting[0][0], waiting.popleft()[1].result()
+        try:
+            for end, frame in frames:
+                waiting.append((end, self._pool.submit(work, end, frame)))
+                if len(waiting) > self._size:
+                    yield self._first(waiting)
+            while waiting:
+                yield self._first(waiting)
+        except KeyboardInterrupt:
+            self._sender.cancelled.set()
+            for _, call in waiting:
+                call.cancel()
+            while waiting and not waiting[0][1].cancelled():
+                yield self._first(waiting)
+            raise
+
+    def _first(self, waiting: deque[tuple[int, Future[Any]]]) -> tuple[int, Any]:
+        """It leaves the line only when its result is there."""
+        end, call = waiting[0]
+        result = call.result()
+        waiting.popleft()
+        return end, result
 
 
 @contextmanager
@@ -48,7 +64,7 @@ def in_order(calls: int, sender: Sender) -> Iterator[_OneByOne | _Window]:
         return
     pool = ThreadPoolExecutor(calls, thread_name_prefix="cdp-sync")
     try:
-        yield _Window(pool, calls)
+        yield _Window(pool, calls, sender)
     except BaseException:
         sender.cancelled.set()
         raise

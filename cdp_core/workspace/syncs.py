@@ -138,6 +138,12 @@ class Sync:
 
         return self._workspace.polars(runs_of(self._workspace.engine, self.name).limit(limit))
 
+    def running(self) -> bool:
+        """Whether a run of it is under way, in this process or another."""
+        from cdp_core.destinations.running import is_running
+
+        return is_running(self._workspace.engine, self.name)
+
     def _send(self, plan: SyncPlan, *, confirm: bool, run_id: str = "", progress: Progress | None = None) -> SyncResult:
         from cdp_core.destinations.sync import run_sync
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import cdp_core as cdp
-from cdp_core.dashboard.views import destinations
+from cdp_core.dashboard.views import destinations, sync_plan
 
 SYNC = """
 destinations:
@@ -62,9 +62,9 @@ def test_an_events_sync_in_words(shop: Path) -> None:
 
 def test_names_inside_json_are_masked(shop: Path) -> None:
     with cdp.open(with_sync(shop)) as ws:
-        row = destinations._row("add", {"everything": '{"first_name":"Ann","plan":"pro"}'}, False)
+        row = sync_plan._row("add", {"everything": '{"first_name":"Ann","plan":"pro"}'}, False)
         assert row["everything"] == '{"first_name": "A••", "plan": "pro"}'
-        assert destinations.plan(ws, "partner_events", False).counts["add"] > 0
+        assert sync_plan.plan(ws, "partner_events", False).counts["add"] > 0
 
 
 def test_the_page_says_what_is_sent_and_how_it_is_changed(shop: Path) -> None:

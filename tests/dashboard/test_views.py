@@ -9,7 +9,16 @@ import polars as pl
 import pytest
 
 import cdp_core as cdp
-from cdp_core.dashboard.views import audiences, customer, customers, destinations, identity, overview, quality
+from cdp_core.dashboard.views import (
+    audiences,
+    customer,
+    customers,
+    destinations,
+    identity,
+    overview,
+    quality,
+    sync_plan,
+)
 
 
 def frame(ws: cdp.Workspace, name: str) -> pl.DataFrame:
@@ -140,7 +149,7 @@ def test_members_page_by_page(ws: cdp.Workspace) -> None:
 
 
 def test_plan_counts_and_masks(ws: cdp.Workspace) -> None:
-    plan = destinations.plan(ws, "high_value_csv", False)
+    plan = sync_plan.plan(ws, "high_value_csv", False)
     assert plan.counts["add"] == plan.due == audiences.size(ws, "high_value")
     for email in plan.samples["email"].drop_nulls() if "email" in plan.samples.columns else []:
         assert "•" in email

@@ -9,7 +9,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, parts, session
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard.pages import evidence
+from cdp_core.dashboard.pages import evidence, sync_rows
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import customer as view
 from cdp_core.dashboard.views import evidence as links
@@ -238,20 +238,7 @@ def _membership(ws: cdp.Workspace, card: view.Card) -> None:
     if card.deliveries.is_empty():
         st.caption("Nothing about this customer was sent anywhere.")
     else:
-        st.dataframe(
-            _labelled(card.deliveries, "sync"),
-            hide_index=True,
-            placeholder="–",
-            key="card_deliveries",
-            alt="What was sent about this customer",
-            column_config={
-                "sync": "Sync",
-                "status": "Outcome",
-                "operation": "What",
-                "error": "Reason",
-                "sent_at": column.DatetimeColumn("When (UTC)", format="D MMM YYYY, HH:mm"),
-            },
-        )
+        sync_rows.sent(card.deliveries, key="card_deliveries", alt="What was sent about this customer")
 
 
 def _labelled(frame: Any, column: str) -> Any:

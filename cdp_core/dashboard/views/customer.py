@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import masking
-from cdp_core.dashboard.views import customers
+from cdp_core.dashboard.views import customers, sync_history
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -40,8 +40,8 @@ class Card:
     """What the page shows of a profile. Frames are ready to draw; masked unless revealed.
 
     traits: trait, value, source, updated_at, rule, others. identifiers: type, value, first_seen, last_seen, events.
-    audiences: audience, entered_at. consents: category, state, source, updated_at. deliveries: sync, status,
-    operation, sent_at. merges: from_profile_id, at, reason.
+    audiences: audience, entered_at. consents: category, state, source, updated_at.
+    deliveries: as `sync_history.sent_about`. merges: from_profile_id, at, reason.
     """
 
     profile_id: str
@@ -74,7 +74,7 @@ def card(ws: cdp.Workspace, reference: str, reveal: bool) -> Card:
         identifiers=identifiers if reveal else masking.mask_pairs(identifiers, "type", "value"),
         audiences=profile.audiences.select("audience", "entered_at"),
         consents=profile.consents.select("category", "state", "source", "updated_at"),
-        deliveries=profile.deliveries.select("sync", "status", "operation", "sent_at", "error"),
+        deliveries=sync_history.sent_about(ws, profile.profile_id, reveal),
         merges=profile.merges.select("from_profile_id", "at", "reason"),
     )
 

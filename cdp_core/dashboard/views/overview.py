@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
+from cdp_core.dashboard.views import sync_history
 
 if TYPE_CHECKING:
     import polars as pl
@@ -228,6 +229,10 @@ def _failed_syncs(ws: cdp.Workspace) -> list[Need]:
     found = []
     for row in ws.syncs().to_dicts():
         query = (("sync", row["sync"]),)
+        newest = sync_history.runs(ws, row["sync"], 1).to_dicts()
+        if newest and newest[0]["status"] == "interrupted":
+            text = f"The last run of sync {f.label(row['sync'])} was broken off: {newest[0]['error']}"
+            found.append(Need("error", text, "destinations", query))
         if row["failed"]:
             text = f"{f.plural(row['failed'], 'row')} of sync {f.label(row['sync'])} failed"
             found.append(Need("error", text, "destinations", query))
