@@ -56,7 +56,7 @@ def test_a_refused_person_is_named_by_key_and_code(service: CustomerIo) -> None:
     it.prepare(delivery())
     bad = "x" * 200
     result = it.send(batch(id=["a", bad, "c"], at=[datetime(1970, 1, 1, 0, 1)] * 3, on=[True] * 3))
-    assert result.failed == {bad: "refused: invalid"}
+    assert result.failed == {bad: "invalid: identifiers"}
     assert service.state["c"] == {"at": 60, "on": True, "cdp_member": True}
 
 

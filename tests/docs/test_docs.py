@@ -29,6 +29,10 @@ SECRETS = (
     "LOYALTY_SECRET",
     "LAKE_KEY",
     "LAKE_SECRET",
+    "HUBSPOT_TOKEN",
+    "MAILCHIMP_KEY",
+    "BRAZE_KEY",
+    "CUSTOMERIO_KEY",
 )
 """Names that pages take from the environment."""
 NEEDS_POSTGRES = ROOT / "docs" / "how-to" / "sync-to-postgresql.md"

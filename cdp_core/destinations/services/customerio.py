@@ -25,8 +25,8 @@ class CustomerIoOptions(HttpOptions):
 
     base_url: str = Field("", validate_default=False, description="Left out: the address of the region")
     region: Literal["us", "eu"] = Field("us", description="Where the account's data is kept")
-    site_id: str = Field(min_length=1)
-    api_key: SecretStr
+    site_id: str = Field(min_length=1, description="Of the Track API")
+    api_key: SecretStr = Field(description="Of the Track API")
 
 
 class CustomerIoSyncOptions(BaseModel):
@@ -34,8 +34,10 @@ class CustomerIoSyncOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    identifier: Literal["id", "email", "cio_id"] = "id"
-    attribute: str = Field("cdp_member", min_length=1, max_length=150)
+    identifier: Literal["id", "email", "cio_id"] = Field("id", description="What the key of the sync is there")
+    attribute: str = Field(
+        "cdp_member", min_length=1, max_length=150, description="True for those whom the sync holds, then false"
+    )
     removal: Literal["attribute", "delete"] = Field("attribute", description="delete takes the whole person away")
 
 
@@ -44,7 +46,15 @@ class CustomerIoDestination:
 
     Options: ClassVar[type[BaseModel]] = CustomerIoOptions
     SyncOptions: ClassVar[type[BaseModel]] = CustomerIoSyncOptions
-    modes = ("mirror", "upsert", "insert")
+    modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "insert", "full", "remove"})
+    known_fields: ClassVar[dict[str, str]] = {
+        "email": "E-mail address",
+        "phone": "Phone number",
+        "first_name": "First name",
+        "last_name": "Last name",
+        "created_at": "When the account was made",
+        "unsubscribed": "True for who wants no messages",
+    }
     batch_rows = 1000
     batch_bytes = 300_000
     calls_per_second = 100.0
@@ -65,6 +75,9 @@ class CustomerIoDestination:
     def place(self, delivery: Delivery) -> str:
         options: CustomerIoSyncOptions = delivery.options
         return f"customerio:{self._address}/{self.options.site_id}/{options.identifier}?{options.attribute}"
+
+    def finish(self, complete: bool) -> None:
+        self._delivery = None
 
     def prepare(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -150,5 +163,6 @@ def _refused(answer: Answer, keys: pl.Series) -> dict[Any, str]:
         if not isinstance(place, int) or not 0 <= place < keys.len():
             raise DestinationError("refused a row that was not sent", where="Customer.io")
         code = str(error.get("reason", ""))
-        failed[keys[place]] = f"refused: {code}" if _CODE.fullmatch(code) else "refused"
+        named = ": ".join(part for part in (code, str(error.get("field", ""))) if _CODE.fullmatch(part))
+        failed[keys[place]] = named or "refused"
     return failed
