@@ -80,8 +80,8 @@ def reader(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     page: Path = request.getfixturevalue("page")
     found = Reader(folder, exact=docs_pages.starts_empty(page))
     for name in SECRETS:
-        monkeypatch.setenv(name, "made-up")
-        found.environ[name] = "made-up"
+        monkeypatch.setenv(name, "made-up-us1")
+        found.environ[name] = "made-up-us1"
     if page == NEEDS_POSTGRES:
         url = request.getfixturevalue("postgres_url")
         monkeypatch.setenv("WAREHOUSE_URL", url)
@@ -158,7 +158,7 @@ def keys_of_schema() -> dict[str, set[str]]:
     found = {name: set(d["properties"]) for name, d in schema["$defs"].items() if d.get("properties")}
     found["Config"] = set(schema["properties"])
     found["SourceSpec"] = {"type", "map", "plan", "transform"}
-    found["DestinationSpec"] = {"type", "transform"}
+    found["DestinationSpec"] = {"type", "transform", "consent", "limits"}
     for kind in plugins.names(plugins.SOURCES):
         found[f"sources.{kind}"] = model_keys(plugins.load(plugins.SOURCES, kind).Options)
     for kind in plugins.names(plugins.DESTINATIONS):
