@@ -273,7 +273,7 @@ def _export(page: Page, shop: Path, tmp_path: Path) -> None:
     page.get_by_role("button", name="Show the plan").click()
     with cdp.open(shop) as ws:
         members = ws.audience("high_value").members()
-    page.get_by_role("button", name=f"Run: add {members.height:,}").click()
+    page.get_by_role("button", name=f"Send: add {members.height:,}").click()
     expect(page.get_by_text("High value CSV ran in")).to_be_visible(timeout=40_000)
     idle(page)
     with page.expect_download() as download:

@@ -118,7 +118,7 @@ def _take(form: Form, mapping: dict[str, Any]) -> None:
 def _add(form: Form, destination: str, columns: Sequence[str]) -> None:
     known = form.ws.sync_forms.known_fields(destination)
     with (
-        st.form(f"{form.key}_add", border=False, clear_on_submit=True),
+        st.form(f"{form.key}_add", border=False, clear_on_submit=True, enter_to_submit=False),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small", width=680),
     ):
         label = "Field at the destination"
