@@ -23,10 +23,10 @@ def draw(ws: cdp.Workspace, name: str) -> None:
     if not reasons:
         parts.empty("Nothing is refused", "Rows that the destination will not take are listed here, with its reason.")
         return
-    if any(not reason.dismissed for reason in reasons) and st.button(
-        "Try all again", key="retry_all", type="primary", icon=":material/replay:"
-    ):
-        _retry(name, [])
+    if any(not reason.dismissed for reason in reasons):
+        st.button(
+            "Try all again", key="retry_all", type="primary", icon=":material/replay:", on_click=_retry, args=(name,)
+        )
     place = st.radio(
         "Why rows were refused",
         range(len(reasons)),
@@ -72,8 +72,9 @@ def _acts(ws: cdp.Workspace, name: str, reason: view.Reason, keys: list[str]) ->
             if st.button(f"Restore {whom}", key="restore_rows", icon=":material/undo:"):
                 _and_say(lambda own: own.sync(name).restore(_those(ws, name, reason, keys)), "taken up again")
             return
-        if st.button(f"Try {whom} again", key="retry_rows", icon=":material/replay:"):
-            _retry(name, _those(ws, name, reason, keys))
+        st.button(
+            f"Try {whom} again", key="retry_rows", icon=":material/replay:", on_click=_retry, args=(name, reason, keys)
+        )
         if st.button(f"Dismiss {whom}", key="dismiss_rows", icon=":material/block:", help="Until they change"):
             _and_say(lambda own: own.sync(name).dismiss(_those(ws, name, reason, keys)), "dismissed")
 
@@ -82,11 +83,12 @@ def _those(ws: cdp.Workspace, name: str, reason: view.Reason, keys: list[str]) -
     return keys or view.keys_of(ws, name, reason.text, reason.dismissed, MANY)
 
 
-def _retry(name: str, keys: list[str]) -> None:
-    args = [part for key in keys for part in ("--key", key)]
+def _retry(name: str, reason: view.Reason | None = None, keys: list[str] | None = None) -> None:
+    """Before the page is drawn again: the open tab can be changed only then."""
+    chosen = [] if reason is None else _those(session.workspace(), name, reason, keys or [])
+    args = [part for key in chosen for part in ("--key", key)]
     jobs.start(session.root(), f"sync:{name}", f.label(name), "sync", "retry", name, *args)
     st.session_state["sync_tab"] = "Plan and run"
-    st.rerun()
 
 
 def _and_say(act: Callable[[cdp.Workspace], Any], word: str) -> None:
