@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import test_braze_contract
+import test_customerio_contract
 import test_google_contract
+import test_hubspot_contract
 import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
@@ -25,7 +28,10 @@ from cdp_core.errors import DestinationError
 from cdp_core.testing.clock import FakeClock
 from cdp_core.testing.contract import NOW, DestinationContract, Row, expected
 from cdp_core.testing.services.base import Fault, StandIn
+from cdp_core.testing.services.braze import Braze
+from cdp_core.testing.services.customerio import CustomerIo
 from cdp_core.testing.services.google import GoogleAudience
+from cdp_core.testing.services.hubspot import HubSpot
 from cdp_core.testing.services.meta import MetaAudience
 from cdp_core.testing.services.salesforce import Salesforce
 from cdp_core.testing.services.segment import Segment
@@ -52,7 +58,10 @@ def _receiver() -> Receiver:
 
 
 EVERY: dict[str, Ready] = {
+    "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
+    "customerio": Ready(test_customerio_contract.TestCustomerIo, CustomerIo, told_of_removals=True),
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),
+    "hubspot": Ready(test_hubspot_contract.TestHubSpot, HubSpot, told_of_removals=True),
     "meta": Ready(test_meta_contract.TestMeta, MetaAudience),
     "salesforce": Ready(test_salesforce_contract.TestSalesforce, Salesforce, calls_before=2),
     "segment": Ready(test_segment_contract.TestSegment, Segment, told_of_removals=True),

@@ -62,25 +62,24 @@ class CustomerIoDestination:
 
     def __init__(self, options: CustomerIoOptions, root: Path) -> None:
         self.options = options
-        self._address = options.base_url or _REGIONS[options.region]
         self._delivery: Delivery | None = None
-        self._http = Http(
-            self._address,
-            where="Customer.io",
-            auth=(options.site_id, options.api_key.get_secret_value()),
-            timeout=options.timeout,
-            private=options.private_network,
-        )
+        self._http: Http | None = None
+
+    @property
+    def _address(self) -> str:
+        return self.options.base_url or _REGIONS[self.options.region]
 
     def place(self, delivery: Delivery) -> str:
         options: CustomerIoSyncOptions = delivery.options
         return f"customerio:{self._address}/{self.options.site_id}/{options.identifier}?{options.attribute}"
 
     def finish(self, complete: bool) -> None:
-        self._delivery = None
+        http, self._http = self._http, None
+        if http is not None:
+            http.close()
 
     def prepare(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+        self._delivery, self._http = delivery, self._opened()
 
     def send(self, batch: Batch) -> SendResult:
         if not batch.rows.height:
@@ -105,7 +104,7 @@ class CustomerIoDestination:
 
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """Deleted, then suppressed: the identifier is not taken again until somebody lifts it."""
-        self._delivery = delivery
+        self.prepare(delivery)
         rows = keys.alias("key").to_frame()
         failed: dict[Any, str] = {}
         for start in range(0, rows.height, self.batch_rows):
@@ -115,7 +114,11 @@ class CustomerIoDestination:
         return SendResult(failed)
 
     def test(self) -> str:
-        told = self._http.call("GET", "/api/v1/accounts/region").json()
+        http = self._opened()
+        try:
+            told = http.call("GET", "/api/v1/accounts/region").json()
+        finally:
+            http.close()
         region = told.get("region") if isinstance(told, dict) else None
         return f"{self._address} answers: an account in region {region if region in _REGIONS else '?'}"
 
@@ -132,12 +135,23 @@ class CustomerIoDestination:
         failed = dict.fromkeys(long.to_list(), f"longer than the {ITEM_BYTES:,} bytes that one person may have")
         if sent.height:
             body = '{"batch":[' + ",".join(sent["item"]) + "]}"
+            assert self._http is not None
             answer = self._http.call("POST", "/api/v2/batch", content=body.encode())
             failed |= _refused(answer, sent["key"])
         return SendResult(failed)
 
+    def _opened(self) -> Http:
+        options = self.options
+        return Http(
+            self._address,
+            where="Customer.io",
+            auth=(options.site_id, options.api_key.get_secret_value()),
+            timeout=options.timeout,
+            private=options.private_network,
+        )
+
     def _prepared(self) -> Delivery:
-        if self._delivery is None:
+        if self._delivery is None or self._http is None:
             raise DestinationError("prepare() has not been called", where="Customer.io")
         return self._delivery
 
