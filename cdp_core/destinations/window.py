@@ -33,7 +33,10 @@ class _Window:
         waiting: deque[tuple[int, Future[Any]]] = deque()
         try:
             for end, frame in frames:
-                waiting.append((end, self._pool.submit(work, end, frame)))
+                # In the line before it begins: an interrupt between the two would lose it.
+                call: Future[Any] = Future()
+                waiting.append((end, call))
+                self._pool.submit(_done, call, work, end, frame)
                 if len(waiting) > self._size:
                     yield self._first(waiting)
             while waiting:
@@ -52,6 +55,15 @@ class _Window:
         result = call.result()
         waiting.popleft()
         return end, result
+
+
+def _done(call: Future[Any], work: Work, end: int, frame: pl.DataFrame) -> None:
+    if not call.set_running_or_notify_cancel():
+        return
+    try:
+        call.set_result(work(end, frame))
+    except BaseException as error:  # noqa: BLE001
+        call.set_exception(error)
 
 
 @contextmanager
