@@ -15,6 +15,8 @@ from cdp_core.errors import DestinationError
 if TYPE_CHECKING:
     from cdp_core.destinations.http import Http
 
+RENEWALS = 2
+"""A renewed token may have been revoked by somebody else's renewal before it arrives."""
 EARLY = 60.0
 """Seconds before its end that a token is renewed."""
 
@@ -46,9 +48,12 @@ class OAuth(httpx.Auth):
         token = self.token()
         request.headers["Authorization"] = f"{self._scheme} {token}"
         response = yield request
-        if response.status_code == 401:
-            request.headers["Authorization"] = f"{self._scheme} {self.token(refused=token)}"
-            yield request
+        for _ in range(RENEWALS):
+            if response.status_code != 401:
+                return
+            token = self.token(refused=token)
+            request.headers["Authorization"] = f"{self._scheme} {token}"
+            response = yield request
 
     def _fetch(self) -> None:
         from urllib.parse import urlencode

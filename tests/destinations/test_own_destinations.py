@@ -91,7 +91,10 @@ def test_functions_and_classes_are_types(root: Path) -> None:
 def test_options_are_those_of_the_signature(root: Path) -> None:
     for more, said in (
         ("{type: crm}", "missing key 'token'"),
-        ("{type: crm, token: t, regio: eu}", "unknown key 'regio' (valid: type, transform, token, region)"),
+        (
+            "{type: crm, token: t, regio: eu}",
+            "unknown key 'regio' (valid: type, transform, consent, limits, token, region)",
+        ),
         ("{type: cmr}", "did you mean 'crm'?"),
     ):
         (root / "cdp.yaml").write_text(f"name: own\ndestinations:\n  a: {more}\n")
@@ -198,7 +201,7 @@ def test_types_are_listed_and_destinations_tried(root: Path, capsys: pytest.Capt
         "type": "crm", "origin": "own", "modes": ["mirror"], "needs": ["token"], "takes": ["region"],
         "used_by": ["a"], "problem": None,
     }  # fmt: skip
-    assert rows["Silent"]["modes"] == ["upsert", "insert"]
+    assert rows["Silent"]["modes"] == ["upsert", "insert", "full"]
     assert (rows["file"]["origin"], rows["file"]["used_by"]) == ("built in", ["f"])
     write(root, OWN.replace("modes=", "test=lambda token: 'as ' + token, modes="))
     assert execute(["-w", str(root), "destination", "test", "a", "-o", "json"]) == 0

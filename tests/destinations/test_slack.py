@@ -14,6 +14,7 @@ from cdp_core.destinations.base import Batch, Delivery, ReplacesWhole, SendResul
 from cdp_core.destinations.open import parsed
 from cdp_core.destinations.services.slack import SlackDestination, SlackOptions, SlackSyncOptions
 from cdp_core.errors import DestinationError, SpecError
+from cdp_core.testing.clock import FakeClock
 from cdp_core.testing.services.base import Fault
 from cdp_core.testing.services.slack import BOT, WEBHOOK, Slack
 
@@ -170,9 +171,9 @@ def test_a_sync_reports_when_something_changed(
     service: Slack, opened: Callable[..., SlackDestination], syncer: Callable[..., Syncer]
 ) -> None:
     """Rows are delivered when the post was taken: a run that could not post reports with the next one."""
-    sync = syncer(destination=opened(), options={"title": "VIP"})
+    sync = syncer(destination=opened(), options={"title": "VIP"}, clock=FakeClock())
     sync.profiles([person(1), person(2), person(3)])
-    service.faults.append(Fault("status", 503))
+    service.faults.extend([Fault("status", 503)] * 6)
     with pytest.raises(Unavailable):
         sync.run()
     assert not service.messages
