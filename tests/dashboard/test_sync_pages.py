@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 import cdp_core as cdp
 from cdp_core.dashboard.views import customer, overview, sync_history, sync_plan, sync_rows
 from cdp_core.destinations import history
-from cdp_core.destinations.sync import _alone
+from cdp_core.destinations.sync import alone
 from cdp_core.testing.services.webhook import Receiver
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -148,7 +148,7 @@ def test_a_run_without_an_end_is_running_while_its_lock_is_held(sent: tuple[Path
         assert sync_history.running(ws, "people_hook") is None
         began = {"sync": "people_hook", "run_id": "killed", "status": "running"}
         history._write(ws.engine, {**began, "started_at": ws.now + timedelta(hours=1)})
-        with _alone(ws.engine, "people_hook"):
+        with alone(ws.engine, "people_hook"):
             found = sync_history.running(ws, "people_hook")
             assert found is not None
             assert found.run_id == "killed"
