@@ -58,7 +58,7 @@ TABLES = (
     "sync_ledger",
     "consents",
 )
-NOISE = {"run_id", "loaded_at", "sent_at", "attempts"}
+NOISE = {"run_id", "loaded_at", "sent_at", "attempts", "delivery_id"}
 
 
 @pytest.fixture(scope="module")
