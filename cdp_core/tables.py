@@ -193,6 +193,15 @@ CONSENTS = _define(
     "profile_id category",
     "profile_id category state source updated_at:t",
 )
+SUPPRESSIONS = _define(
+    "suppressions",
+    "Identifiers of people of whom nothing may be sent, as HMAC-SHA-256 under the workspace's key.",
+    "identifier_hmac",
+    "identifier_hmac suppression_id reason at:t",
+)
+SUPPRESSED_PROFILES = _define(
+    "suppressed_profiles", "Profiles that a suppressed identifier belongs to.", "profile_id", "profile_id"
+)
 SOURCE_STATE = _define(
     "source_state",
     "What has been loaded: one row per file of a file source, or per source for a cursor.",

@@ -14,6 +14,7 @@ from cdp_core.cli import (
     destination,
     doctor,
     identity,
+    privacy,
     profile,
     quality,
     run,
@@ -67,5 +68,6 @@ for noun, commands in {
     "sync": sync,
     "schedule": schedule,
     "alerts": alerts,
+    "privacy": privacy,
 }.items():
     app.add_typer(commands.app, name=noun)

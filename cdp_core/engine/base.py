@@ -116,6 +116,9 @@ class Engine(Protocol):
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         """A number of 64 bits for two texts: cheaper to join on; two pairs may have the same one, if hardly ever."""
 
+    def keyed(self, text: ir.Value, key: bytes) -> ir.StringValue:
+        """HMAC-SHA-256 of a column of texts, as hex digits in lower case; null stays null."""
+
     def snapshot(self) -> int:
         """Number of the newest published snapshot; it grows with every commit."""
 

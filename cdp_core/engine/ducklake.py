@@ -291,6 +291,11 @@ class DuckLakeEngine:
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         return json_functions.digest_of()(left, right)
 
+    def keyed(self, text: ir.Value, key: bytes) -> ir.StringValue:
+        from cdp_core.engine.keyed import keyed
+
+        return keyed(text, key, sha256="sha256")
+
     def snapshot(self) -> int:
         return int(self._raw.execute("SELECT id FROM lake.current_snapshot()").fetchall()[0][0])
 

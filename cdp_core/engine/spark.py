@@ -217,6 +217,11 @@ class SparkEngine:
     def digest(self, left: ir.Value, right: ir.Value) -> ir.IntegerValue:
         return _hash()(left, right)
 
+    def keyed(self, text: ir.Value, key: bytes) -> ir.StringValue:
+        from cdp_core.engine.keyed import keyed
+
+        return keyed(text, key, sha256="sha2", bits=(256,))
+
     def snapshot(self) -> int:
         return int(self._read_manifest().get("snapshot", 0))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cdp_core.identity.overrides import Override, from_lines, to_lines, with_decision
+from cdp_core.journal import append
 
 PATH = Path("data/decisions/identity.jsonl")
 
@@ -18,15 +18,9 @@ def read_decisions(root: Path) -> list[Override]:
 
 def decide(root: Path, new: Override) -> None:
     """Add a decision. Raises UsageError when it contradicts those in force, and writes nothing then."""
-    from filelock import FileLock
 
-    path = root / PATH
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    def line() -> str:
         with_decision(read_decisions(root), new)
-        with path.open("a", encoding="utf-8") as file:
-            if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
-                file.write("\n")
-            file.write(to_lines([new]))
-            file.flush()
-            os.fsync(file.fileno())
+        return to_lines([new])
+
+    append(root / PATH, line)

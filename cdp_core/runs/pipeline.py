@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import CDPError, QualityStop, UsageError
 from cdp_core.identity.overrides import in_force
-from cdp_core.runs import derive, load
+from cdp_core.runs import derive, load, suppressing
 from cdp_core.runs.brake import check_jump
 from cdp_core.runs.decisions import read_decisions
 from cdp_core.runs.due import due_syncs, following
@@ -244,6 +244,8 @@ def _derive(
     made = derive.derive(engine, config, stale, run, now=now, progress=progress, decisions=decisions, full=full)
     if not stale:
         return
+    if "identity" in stale:
+        suppressing.add_to(engine, made, root)
     if "identity" in stale and not options.allow_jump:
         check_jump(engine, made.replaced["user_identifiers"], made.replaced["profile_merges"], config.identity.brake)
     verdict = derive.check_derived(engine, staging, made, suites, validator, run_id=run.run_id, now=now)

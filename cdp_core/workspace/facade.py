@@ -20,6 +20,7 @@ from cdp_core.workspace.held import Held
 from cdp_core.workspace.identity import Identity
 from cdp_core.workspace.live import Live
 from cdp_core.workspace.plans import Plans
+from cdp_core.workspace.privacy import Privacy
 from cdp_core.workspace.schedule import Schedule
 from cdp_core.workspace.stored import Stored
 from cdp_core.workspace.suites import Suites
@@ -284,6 +285,11 @@ class Workspace:
     def destinations(self) -> Destinations:
         """Destination types, those of destinations.py too: list, try and begin them."""
         return Destinations(self)
+
+    @property
+    def privacy(self) -> Privacy:
+        """Requests about people: who is meant, and what may be sent of them."""
+        return Privacy(self)
 
     def schedule(self) -> Schedule:
         """What runs by itself, and when."""

@@ -177,10 +177,15 @@ class Sync:
 
     def _gate(self) -> Gate:
         from cdp_core.destinations.gate import Gate
+        from cdp_core.runs.suppressing import suppressed
 
         workspace = self._workspace
         needed = workspace.config.destinations[workspace.config.syncs[self.name].destination].consent
-        return Gate(categories=needed, consents=workspace.engine.table("consents") if needed else None)
+        return Gate(
+            categories=needed,
+            consents=workspace.engine.table("consents") if needed else None,
+            suppressed=suppressed(workspace.engine, workspace.root),
+        )
 
     def _model(self) -> Any:
         from cdp_core.destinations.model import model_table

@@ -116,6 +116,23 @@ def test_customer_by_link(ws: cdp.Workspace, built: Path) -> None:
     assert at.text_input(key="customer_search")
 
 
+def test_a_customer_is_suppressed_and_let_go_again(ws: cdp.Workspace, shop: Path) -> None:
+    profile = ws.polars(ws.table("profiles").select("profile_id").limit(1)).item()
+
+    def decided(name: str) -> AppTest:
+        at = drawn("customers", shop, profile=profile)
+        at.text_input(key=f"reason_{name}").set_value("asked by mail").run()
+        at.button(key=f"note_{name}").click().run()
+        assert not at.exception
+        assert not at.error
+        return drawn("customers", shop, profile=profile)
+
+    assert "Suppressed" in words(decided("suppress"))
+    assert "Suppressed" not in words(decided("unsuppress"))
+    with cdp.open(shop) as own:
+        assert own.privacy.suppressions(history=True)["action"].to_list() == ["suppress", "unsuppress"]
+
+
 def test_search_opens_the_customer(ws: cdp.Workspace, built: Path) -> None:
     person = ws.polars(ws.table("user_identifiers").filter(lambda t: t.type == "email").limit(1)).row(0, named=True)
     at = drawn("customers", built)

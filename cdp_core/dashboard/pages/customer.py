@@ -56,6 +56,13 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
                 color=colour,
                 help=f"Consent, stated by {row['source'] or 'several sources'}, {f.exact(row['updated_at'])}",
             )
+        for each in ws.privacy.suppressed(card.profile_id):
+            st.badge(
+                "Suppressed",
+                icon=":material/block:",
+                color="red",
+                help=f"Nothing is sent, since {f.exact(each.at)}: {f.escape(each.reason)}",
+            )
     st.caption(f"`{card.profile_id}`")
     with st.grid(3 + len(card.facts), min_column_width=140, gap="small"):
         for name, value in card.facts:
@@ -239,6 +246,11 @@ def _membership(ws: cdp.Workspace, card: view.Card) -> None:
         st.caption("Nothing about this customer was sent anywhere.")
     else:
         sync_rows.sent(card.deliveries, key="card_deliveries", alt="What was sent about this customer")
+    person = card.profile_id
+    if ws.privacy.suppressed(person):
+        parts.decide("Send again…", "unsuppress", lambda reason: ws.privacy.unsuppress(person, reason=reason))
+    else:
+        parts.decide("Send nothing about them…", "suppress", lambda reason: ws.privacy.suppress(person, reason=reason))
 
 
 def _labelled(frame: Any, column: str) -> Any:

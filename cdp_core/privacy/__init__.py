@@ -1,0 +1,1 @@
+"""Privacy: what may be known, kept and sent about a person."""
