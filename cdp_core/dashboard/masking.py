@@ -151,7 +151,7 @@ def mask_json(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return json.dumps(_walk(json.loads(text), ""), ensure_ascii=False)
+        return json.dumps(mask_value(json.loads(text), ""), ensure_ascii=False)
     except (ValueError, RecursionError):
         return mask_text(text)
 
@@ -194,11 +194,16 @@ def mask_json_column(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.with_columns(pl.col(column).map_elements(mask_json, return_dtype=pl.String) for column in present)
 
 
-def _walk(value: Any, name: str) -> Any:
+def mask_value(value: Any, name: str) -> Any:
+    """A value as JSON has it, of the same shape, with what is personal masked.
+
+    >>> mask_value({"first_name": "Ann", "visits": 3}, "person"), mask_value(["a@b.org"], "emails")
+    ({'first_name': 'A••', 'visits': 3}, ['a••@b••.org'])
+    """
     if isinstance(value, dict):
-        return {key: _walk(item, key) for key, item in value.items()}
+        return {key: mask_value(item, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_walk(item, name) for item in value]
+        return [mask_value(item, name) for item in value]
     if isinstance(value, str) or (kind_of(name) and isinstance(value, int | float) and not isinstance(value, bool)):
         return mask(value, name)
     return value

@@ -62,7 +62,7 @@ def test_an_events_sync_in_words(shop: Path) -> None:
 
 def test_names_inside_json_are_masked(shop: Path) -> None:
     with cdp.open(with_sync(shop)) as ws:
-        row = sync_plan._row("add", {"everything": '{"first_name":"Ann","plan":"pro"}'}, False)
+        row = sync_plan._row("add", {"everything": '{"first_name":"Ann","plan":"pro"}'}, {})
         assert row["everything"] == '{"first_name": "A••", "plan": "pro"}'
         assert sync_plan.plan(ws, "partner_events", False).counts["add"] > 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -18,6 +19,7 @@ from cdp_core.dashboard.views import (
     overview,
     quality,
     sync_plan,
+    sync_rows,
 )
 
 
@@ -154,6 +156,24 @@ def test_plan_counts_and_masks(ws: cdp.Workspace) -> None:
     for email in plan.samples["email"].drop_nulls() if "email" in plan.samples.columns else []:
         assert "•" in email
     assert destinations.one(ws, "high_value_csv").file is None
+
+
+def test_fields_are_masked_by_what_they_are_made_of(shop: Path) -> None:
+    """Names of a service's fields say nothing to us: FN, and a greeting around a name."""
+    fields = "{id: profile_id, FN: first_name, hello: {template: 'Dear {last_name}'}, n: orders}"
+    sync = f"{{model: profiles, destination: exports, key: id, options: {{file: c.csv}}, mapping: {fields}}}"
+    (shop / "more.yaml").write_text(f"syncs:\n  coded: {sync}\n")
+    text = (shop / "cdp.yaml").read_text()
+    (shop / "cdp.yaml").write_text("include: [more.yaml]\n" + text)
+    with cdp.open(shop) as own:
+        plan, open_plan = (sync_plan.plan(own, "coded", reveal) for reveal in (False, True))
+        names = set(open_plan.samples["FN"].drop_nulls())
+        assert names
+        assert all("•" in shown for field in ("FN", "hello") for shown in plan.samples[field].drop_nulls())
+        assert plan.samples["n"].to_list() == open_plan.samples["n"].to_list()
+        own.sync("coded").run()
+        _, rows = sync_rows.ledger(own, "coded", None, "", 1, 25, False)
+        assert not names & {word for row in rows.iter_rows() for word in str(row).replace('"', " ").split()}
 
 
 def test_quality_adds_up(ws: cdp.Workspace) -> None:

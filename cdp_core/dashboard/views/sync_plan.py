@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import masking
+from cdp_core.dashboard.views import sync_mask
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,14 +45,20 @@ def plan(ws: cdp.Workspace, name: str, reveal: bool) -> Plan:
     """The diff against what was delivered before. Nothing is sent. Raises CDPError."""
     found = ws.sync(name).plan()
     counts = {what: getattr(found, what) for what in ("add", "change", "remove", "unchanged", "withheld", "invalid")}
-    return Plan(found.plan_id, counts, _samples(found.samples, reveal), found.note, found.brake)
+    return Plan(
+        found.plan_id,
+        counts,
+        _samples(found.samples, None if reveal else sync_mask.meanings(ws, name)),
+        found.note,
+        found.brake,
+    )
 
 
-def _samples(samples: dict[str, list[dict[str, Any]]], reveal: bool) -> pl.DataFrame:
-    """One row per sampled row: fields as text, a changed one as old → new."""
+def _samples(samples: dict[str, list[dict[str, Any]]], hidden: dict[str, str] | None) -> pl.DataFrame:
+    """One row per sampled row: fields as text, a changed one as old → new. Masked where `hidden` says what they mean."""
     import polars as pl
 
-    rows = [_row(what, row, reveal) for what in OPERATIONS for row in samples.get(what, [])]
+    rows = [_row(what, row, hidden) for what in OPERATIONS for row in samples.get(what, [])]
     if not rows:
         return pl.DataFrame(schema={"what": pl.List(pl.String)})
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -59,7 +66,7 @@ def _samples(samples: dict[str, list[dict[str, Any]]], reveal: bool) -> pl.DataF
     return pl.DataFrame(rows, schema={n: pl.List(pl.String) if n == "what" else pl.String for n in ordered})
 
 
-def _row(what: str, row: dict[str, Any], reveal: bool) -> dict[str, Any]:
+def _row(what: str, row: dict[str, Any], hidden: dict[str, str] | None) -> dict[str, Any]:
     before = row.get("before") or {}
     shown: dict[str, Any] = {"what": [what]}
     for name, value in row.items():
@@ -68,8 +75,8 @@ def _row(what: str, row: dict[str, Any], reveal: bool) -> dict[str, Any]:
         if name == "reason":
             shown[name] = reason_in_words(what, str(value))
             continue
-        text = _text(name, value, reveal)
-        shown[name] = f"{_text(name, before[name], reveal) or '–'} → {text or '–'}" if name in before else text
+        text = _text(name, value, hidden)
+        shown[name] = f"{_text(name, before[name], hidden) or '–'} → {text or '–'}" if name in before else text
     return shown
 
 
@@ -85,11 +92,12 @@ def reason_in_words(what: str, reason: str) -> str:
     return reason[:1].upper() + reason[1:]
 
 
-def _text(name: str, value: Any, reveal: bool) -> str | None:
+def _text(name: str, value: Any, hidden: dict[str, str] | None) -> str | None:
     if value is None:
         return None
+    meaning = (hidden or {}).get(name, name)
     if isinstance(value, float | int) and not isinstance(value, bool):
-        return f.number(value) if reveal or not masking.kind_of(name) else masking.mask(value, name)
-    if name == "profile_id":
+        return f.number(value) if hidden is None or not masking.kind_of(meaning) else masking.mask(value, meaning)
+    if name == "profile_id" or hidden is None:
         return str(value)
-    return str(value) if reveal else masking.mask(value, name)
+    return masking.mask(value, meaning)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cdp_core as cdp
-from cdp_core.dashboard import masking
+from cdp_core.dashboard.views import sync_mask
 from cdp_core.dashboard.views.sync_plan import reason_in_words
 
 if TYPE_CHECKING:
@@ -98,15 +98,8 @@ def why(status: str, error: str) -> str:
 
 
 def masked(ws: cdp.Workspace, name: str, frame: pl.DataFrame, reveal: bool) -> pl.DataFrame:
-    """Rows of the ledger or the log with what is personal masked: content, reasons, and keys made of such columns."""
-    if reveal:
-        return frame
-    frame = masking.mask_json_column(frame, "payload")
-    frame = masking.mask_column(frame, "error", "note")
-    source: Any = ws.config.syncs[name].mapping[ws.config.syncs[name].key]
-    read = [source.column] if source.column else source.columns
-    personal = next((column for column in read if masking.kind_of(column)), None)
-    return masking.mask_column(frame, "key", personal) if personal else frame
+    """Rows of the ledger or the log with what is personal masked unless revealed."""
+    return frame if reveal else sync_mask.masked(ws, name, frame)
 
 
 def _own(ws: cdp.Workspace, name: str) -> ir.Table:
