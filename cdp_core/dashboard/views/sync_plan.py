@@ -55,7 +55,7 @@ def plan(ws: cdp.Workspace, name: str, reveal: bool) -> Plan:
 
 
 def _samples(samples: dict[str, list[dict[str, Any]]], hidden: dict[str, str] | None) -> pl.DataFrame:
-    """One row per sampled row: fields as text, a changed one as old → new. Masked where `hidden` says what they mean."""
+    """One row per sampled row: fields as text, a change as old → new. Masked where `hidden` says what they mean."""
     import polars as pl
 
     rows = [_row(what, row, hidden) for what in OPERATIONS for row in samples.get(what, [])]
