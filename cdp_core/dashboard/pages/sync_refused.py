@@ -10,7 +10,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import jobs, links, masking, parts, session
-from cdp_core.dashboard.pages import sync_rows
+from cdp_core.dashboard.pages import forms, sync_rows
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import sync_rows as view
 
@@ -43,11 +43,12 @@ def _heading(reason: view.Reason) -> str:
 
 
 def _one(ws: cdp.Workspace, name: str, reason: view.Reason) -> None:
-    st.caption(
-        "The mapping or the destination's settings are the place to look: tab Mapping, `syncs:` in cdp.yaml."
-        if reason.in_setup
-        else "The data is the place to look: choose a row to open its customer. The next run tries rows again."
-    )
+    if reason.in_setup:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("The mapping or the destination's settings are the place to look.", width="content")
+            forms.edit_button("sync", name, "Mend the mapping")
+    else:
+        st.caption("The data is the place to look: choose a row to open its customer. The next run tries rows again.")
     number = st.session_state.get("refused_page", 1)
     pages = max(-(-reason.rows // PAGE), 1)
     number = number if number <= pages else 1
