@@ -78,7 +78,7 @@ def last_mapping(engine: Engine, name: str) -> str | None:
     """The mapping that the last run of a sync sent with, as JSON; None before the first."""
     runs = engine.table("sync_runs")
     own = runs.filter((runs.sync == name) & runs.mapping.notnull())
-    frame = engine.polars(own.order_by(own.started_at.desc()).limit(1).select("mapping"))
+    frame = engine.polars(own.order_by([own.started_at.desc(), own.run_id.desc()]).limit(1).select("mapping"))
     return str(frame["mapping"][0]) if frame.height else None
 
 
@@ -86,7 +86,7 @@ def runs_of(engine: Engine, name: str | None = None) -> ir.Table:
     """Runs of one sync or of all, newest first: the columns of `sync_runs` without the mapping."""
     runs = engine.table("sync_runs")
     runs = runs if name is None else runs.filter(runs.sync == name)
-    return runs.order_by([runs.started_at.desc(), runs.run_id]).drop("mapping")
+    return runs.order_by([runs.started_at.desc(), runs.run_id.desc()]).drop("mapping")
 
 
 def _counts(result: SyncResult) -> dict[str, int]:

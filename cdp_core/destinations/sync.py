@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cdp_core import ids
 from cdp_core.destinations import history
 from cdp_core.destinations import ledger as ledgers
 from cdp_core.destinations.base import Batch, ReplacesWhole, SupportsFinish
@@ -85,7 +85,7 @@ def run_sync(
     until then is in the ledger.
     """
     started = time.perf_counter()
-    run_id = run_id or f"s{uuid.uuid4().hex[:12]}"
+    run_id = run_id or ids.run_id(datetime.now(UTC))
     if plan.brake and not confirm:
         raise QualityStop(
             f"nothing was sent: {plan.brake}",

@@ -6,12 +6,13 @@ import json
 import resource
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cdp_core import ids
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +60,7 @@ class Run:
     exit_code: int = 0
 
     def __post_init__(self) -> None:
-        self.run_id = self.run_id or f"r{self.started_at:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:6]}"
+        self.run_id = self.run_id or ids.run_id(self.started_at)
 
     @property
     def seconds(self) -> float:

@@ -97,7 +97,9 @@ def add_sync_to_it() -> None:
 
 def edit_button(kind: str, name: str, label: str = "Edit") -> None:
     """A button that opens the form of one destination or sync."""
-    st.button(label, key=f"{label.split()[0].lower()}_{kind}", icon=":material/edit:", on_click=_open, args=(kind, name))
+    st.button(
+        label, key=f"{label.split()[0].lower()}_{kind}", icon=":material/edit:", on_click=_open, args=(kind, name)
+    )
 
 
 def _open(kind: str, name: str | None = None) -> None:
