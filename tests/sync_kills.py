@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ Content = tuple[str, int]
 class Collecting(Receiver):
     """A receiver that also keeps what one without a memory would have: every arrival, and every effect.
 
-    Both count (operation, key, version). Calls take `pause` seconds.
+    Both count (operation, key, version). Calls take `pause` seconds. `removed` says when a key was taken out.
     """
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -90,6 +91,7 @@ class Collecting(Receiver):
         self.pause = pause
         self.arrived: Counter[tuple[str, str, int]] = Counter()
         self.taken: Counter[tuple[str, str, int]] = Counter()
+        self.removed: defaultdict[str, list[float]] = defaultdict(list)
 
     def handle(self, request: Request) -> Reply:
         time.sleep(self.pause)
@@ -99,6 +101,8 @@ class Collecting(Receiver):
         what = (operation, str(row["id"]), int(row["visits"]))
         self.arrived[what] += 1
         self.taken[what] += name not in self.seen
+        if operation == "remove" and name not in self.seen:
+            self.removed[what[1]].append(time.monotonic())
         super()._take(operation, row, name)
 
 
@@ -123,6 +127,7 @@ class Killed:
         self.folder, self.chance = folder, random.Random(seed)
         self.model: dict[str, Content] = {}
         self._versions, self._keys = Counter[str](), 0
+        self.came: defaultdict[str, list[float]] = defaultdict(list)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "sync.json").write_text(
             json.dumps({"sync": {**SYNC, "options": options}, "destination": destination})
@@ -179,6 +184,12 @@ class Killed:
         tally.seconds = time.monotonic() - began
         return tally
 
+    def removed_again(self, removed: Mapping[str, list[float]]) -> tuple[int, list[str]]:
+        """How many rows were taken out a second time, and those of them that had not come back in between."""
+        pairs = [(key, pair) for key, times in removed.items() for pair in pairwise(times)]
+        bare = [key for key, (first, then) in pairs if not any(first < came < then for came in self.came[key])]
+        return len(pairs), bare
+
     def ledger(self) -> dict[str, Content]:
         """What the ledger says is at the destination: key → (name, version)."""
         engine = open_engine(self.folder, EngineSpec())
@@ -201,6 +212,7 @@ class Killed:
 
     def _version(self, key: str) -> None:
         self._versions[key] += 1
+        self.came[key].append(time.monotonic())
         self.model[key] = (f"Name {key} {self._versions[key]}", self._versions[key])
 
 

@@ -16,6 +16,7 @@ def test_killed_runs_lose_nothing_and_send_nothing_twice(tmp_path: Path) -> None
         there = {key: (row["name"], row["visits"]) for key, row in receiver.state.items()}
     assert there == sync.model == sync.ledger(), tally
     assert not [what for what, times in receiver.taken.items() if times > 1 and what[0] == "upsert"]
+    assert not sync.removed_again(receiver.removed)[1]
     assert (last["failed"], last["pending"]) == (0, 0)
 
 
