@@ -8,7 +8,8 @@ to the limits, and writes down what became of every row. Class attributes say wh
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
 than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for), `final_at_finish` (nothing
 counts as delivered before `finish(True)` has returned), `by_content` (rows are found by what is in them, so an older
-shape of one is no longer reached by its key). `known_fields` may name the fields that the service knows, with what each
+shape of one is no longer reached by its key, and two rows that share an identifier are one: see SupportsIdentifiers).
+`known_fields` may name the fields that the service knows, with what each
 means: whoever makes a mapping is offered them.
 
     class Webhook:
@@ -65,7 +66,8 @@ class Batch:
     order. `id` is equal when the call is tried again: usable as its idempotency key. `ids` holds one such key per row,
     in the same order: equal whenever this delivery of the row is tried again, in a later run too, and never used for
     another. `before` holds each row as the destination has it, as JSON text, null where it has none. Both are None
-    where nobody keeps a ledger.
+    where nobody keeps a ledger. `wanted` are identifiers (of SupportsIdentifiers) of other rows that stay: what they
+    identify must not be taken out with these.
     """
 
     rows: pl.DataFrame
@@ -74,6 +76,7 @@ class Batch:
     id: str = ""
     ids: pl.Series | None = None
     before: pl.Series | None = None
+    wanted: pl.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,15 @@ class SupportsRemove(Protocol):
 class SupportsRemoveRows(Protocol):
     def remove_rows(self, batch: Batch) -> SendResult:
         """As `remove`, for a service that must be told more than a key: the rows as they were delivered."""
+
+
+@runtime_checkable
+class SupportsIdentifiers(Protocol):
+    def identifiers(self, payload: pl.Series) -> pl.DataFrame:
+        """What the service knows rows by, of rows as JSON text: `key` and `identifier`, both text, one line for each.
+
+        Two rows with an equal identifier are the same to it. Called after `prepare`.
+        """
 
 
 @runtime_checkable

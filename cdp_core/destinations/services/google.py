@@ -114,7 +114,8 @@ class GoogleDestination:
         failed = members.blank(now, self._identifiers)
         if batch.before is not None and batch.before.null_count() < batch.before.len():
             before = self._members(members.decoded(batch.before, batch.rows), batch.key)
-            self._call("remove", members.gone(before, now, self._identifiers), failed)
+            gone = members.gone(before, now, self._identifiers)
+            self._call("remove", members.unshared(gone, self._identifiers, batch.wanted), failed)
         self._call("ingest", now.values.filter(~pl.col(KEY).is_in(list(failed))), failed)
         return SendResult(failed=failed)
 
@@ -123,8 +124,13 @@ class GoogleDestination:
         if batch.rows.height:
             held = batch.payload if batch.before is None else batch.before.fill_null(batch.payload)
             made = self._members(members.decoded(held, batch.rows), batch.key)
-            self._call("remove", made.values, failed)
+            self._call("remove", members.unshared(made.values, self._identifiers, batch.wanted), failed)
         return SendResult(failed=failed)
+
+    def identifiers(self, payload: pl.Series) -> pl.DataFrame:
+        assert self._delivery is not None
+        rows = members.from_text(payload, self._delivery.fields)
+        return members.identified(self._members(rows, self._delivery.key), self._identifiers)
 
     def test(self) -> str:
         """A call for a request that does not exist proves the token and changes nothing."""
