@@ -28,6 +28,7 @@ means: whoever makes a mapping is offered them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -77,6 +78,21 @@ class Batch:
     ids: pl.Series | None = None
     before: pl.Series | None = None
     wanted: pl.Series | None = None
+
+    def part(self, start: int, count: int) -> Batch:
+        """Some of its rows, with an id of their own."""
+
+        def cut(series: pl.Series | None) -> pl.Series | None:
+            return None if series is None else series.slice(start, count)
+
+        return dataclasses.replace(
+            self,
+            rows=self.rows.slice(start, count),
+            payload=self.payload.slice(start, count),
+            ids=cut(self.ids),
+            before=cut(self.before),
+            id=f"{self.id}.{start}+{count}",
+        )
 
 
 @dataclass(frozen=True)
@@ -195,3 +211,9 @@ class SupportsTest(Protocol):
 class SupportsErase(Protocol):
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """Erase everything held about these keys, for a privacy request."""
+
+
+@runtime_checkable
+class SupportsEraseRows(Protocol):
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """As `erase`, for a service that must be told more than a key: the rows as they were delivered."""

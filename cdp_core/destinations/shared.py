@@ -7,7 +7,7 @@ and change: what is there at the end are the identifiers of all rows that are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations.base import SupportsIdentifiers
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
+    from cdp_core.destinations.base import Delivery
     from cdp_core.engine import Engine
 
 FETCH_ROWS = 50_000
@@ -39,17 +40,41 @@ def still_wanted(
         now = destination.identifiers(frame["text"].drop_nulls())
         return held.join(now, on=["key", "identifier"], how="anti")["identifier"].hash()
 
-    # Hashes of eight bytes bound the memory; one too many found by them keeps nobody in.
-    leaving = pl.concat([pl.Series([], dtype=pl.UInt64), *_each(engine, _leaving(rows, stale), lost)]).unique()
+    leaving = pl.concat([pl.Series([], dtype=pl.UInt64), *_each(engine, _leaving(rows, stale), lost)])
+    now = rows.filter(rows.operation.isin(["add", "change"])).select(text="payload")
+    there = _there(engine, name).anti_join(rows.filter(rows.operation.isin(SENT)).select("key"), "key")
+    return _among(engine, destination, leaving, there.select("text").union(now))
+
+
+def held_by_others(
+    engine: Engine, name: str, destination: Any, delivery: Delivery, keys: Sequence[str], payload: pl.Series
+) -> pl.Series | None:
+    """Identifiers in `payload`, the rows of these keys, that other rows of the sync are known by as well."""
+    known: Any = destination
+    if not isinstance(destination, SupportsIdentifiers):
+        return None
+    known.prepare(delivery)
+    there = _there(engine, name)
+    others = there.filter(~there.key.isin(list(keys))).select("text")
+    return _among(engine, known, known.identifiers(payload)["identifier"].hash(), others)
+
+
+def _among(engine: Engine, destination: Any, leaving: pl.Series, staying: ir.Table) -> pl.Series | None:
+    """Identifiers of the rows that stay, out of those that leave.
+
+    These are hashes of eight bytes, which bounds the memory; one too many found by them keeps nobody in.
+    """
+    import polars as pl
+
     if not leaving.len():
         return None
 
     def kept(frame: pl.DataFrame) -> pl.Series:
         found = destination.identifiers(frame["text"])["identifier"]
-        return found.filter(found.hash().is_in(leaving.implode()))
+        return found.filter(found.hash().is_in(leaving.unique().implode()))
 
-    staying = pl.concat([pl.Series([], dtype=pl.String), *_each(engine, _staying(engine, name, rows), kept)])
-    return staying.unique() if staying.len() else None
+    found = pl.concat([pl.Series([], dtype=pl.String), *_each(engine, staying.filter(staying.text.notnull()), kept)])
+    return found.unique() if found.len() else None
 
 
 def _leaving(rows: ir.Table, stale: ir.Table | None) -> ir.Table:
@@ -67,19 +92,15 @@ def _leaving(rows: ir.Table, stale: ir.Table | None) -> ir.Table:
     return leaving.filter(leaving.held.notnull() & (leaving.held != leaving.text.fill_null("")))
 
 
-def _staying(engine: Engine, name: str, rows: ir.Table) -> ir.Table:
-    """Rows that are at the destination after the run, as they are then (`text`)."""
+def _there(engine: Engine, name: str) -> ir.Table:
+    """Rows of the ledger (`key`) that may be at the destination, as they are there (`text`)."""
     import ibis
 
     ledger = engine.table("sync_ledger")
     own = ledger.filter((ledger.sync == name) & (ledger.operation != "remove"))
-    own = own.anti_join(rows.filter(rows.operation.isin(SENT)).select("key"), "key")
-    there = own.status == "delivered"
     begun = (own.status == "pending").ifelse(own.payload, ibis.null("string"))
-    old = own.select(text=there.ifelse(own.payload, own.before.cast("string").coalesce(begun)))
-    now = rows.filter(rows.operation.isin(["add", "change"])).select(text="payload")
-    both = old.union(now)
-    return both.filter(both.text.notnull())
+    told = (own.status == "delivered").ifelse(own.payload, own.before.cast("string").coalesce(begun))
+    return own.select("key", text=told)
 
 
 def _each(engine: Engine, rows: ir.Table, found: Callable[[pl.DataFrame], pl.Series]) -> Iterator[pl.Series]:

@@ -108,7 +108,7 @@ def test_fields_are_called_as_they_like_but_as_the_attribute(service: CustomerIo
     it = opened(service)
     it.prepare(delivery())
     names = ("type", "action", "identifiers", "attributes", "attribute", "key", "item", "eager", "schema")
-    it.send(batch(id=["a"], **dict.fromkeys(names, ["x"])))
+    it.send(batch(id=["a"], **{name: ["x"] for name in names}))
     assert service.state["a"] == {**dict.fromkeys(names, "x"), "cdp_member": True}
     clash = Delivery(sync="s", key="id", fields={"vip": "boolean"}, options=delivery(attribute="vip").options)
     for ask in (it.place, it.prepare):

@@ -15,6 +15,9 @@ import test_meta_contract
 from audience_people import sha
 from syncing import Syncer
 
+from cdp_core.destinations.base import SendResult
+from cdp_core.destinations.erase import delivered, erase
+from cdp_core.destinations.open import delivery_for
 from cdp_core.testing.services.google import GoogleAudience
 from cdp_core.testing.services.meta import MetaAudience
 
@@ -89,6 +92,20 @@ def test_what_an_interrupted_run_left_is_not_taken_from_who_stays(audience: Audi
     lake.replace("sync_ledger", lake.keep(ledger.mutate(status=ibis.literal("pending"))))
     audience.run({"b": ("ann@x.org", None)})
     assert audience.members == audience.told("ann@x.org")
+
+
+def test_erasing_one_of_two_leaves_the_other(audience: Audience) -> None:
+    people: People = {"a": ("ann@x.org", PHONE), "b": (" Ann@x.org", None), "c": ("c@x.org", None)}
+    audience.run(people)
+    s = audience.syncer
+    fields = s.plan().fields
+    delivery = delivery_for("s", s.spec, s.destination, fields)
+    for key, left in (("a", ["ann@x.org", "c@x.org"]), ("b", ["c@x.org"])):
+        result = erase(s.destination, delivery, delivered(s.engine, "s", delivery, [key], s.destination))
+        assert result == SendResult()
+        assert audience.members == audience.told(*left)
+        ledger = s.engine.table("sync_ledger")
+        s.engine.replace("sync_ledger", s.engine.keep(ledger.filter(ledger.key != key)))
 
 
 def test_names_are_shared_only_when_all_of_them_are(syncer: Callable[..., Syncer]) -> None:

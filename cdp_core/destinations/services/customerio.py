@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.destinations.http import Answer, Http, HttpOptions
 from cdp_core.destinations.services.customerio_events import ITEM_BYTES, bodies, check, events, value
+from cdp_core.destinations.services.erasing import erase_by
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
@@ -131,11 +132,20 @@ class CustomerIoDestination:
         self.prepare(delivery)
         rows = keys.alias("key").to_frame()
         failed: dict[Any, str] = {}
-        for start in range(0, rows.height, self.batch_rows):
-            part = rows[start : start + self.batch_rows]
-            failed |= self._act(part, "key", "delete").failed
-            failed |= self._act(part, "key", "suppress").failed
+        try:
+            for start in range(0, rows.height, self.batch_rows):
+                part = rows[start : start + self.batch_rows]
+                failed |= self._act(part, "key", "delete").failed
+                failed |= self._act(part, "key", "suppress").failed
+        finally:
+            self.finish(True)
         return SendResult(failed)
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """Of events, the people whose they are."""
+        options: CustomerIoSyncOptions = delivery.options
+        field = options.user if options.as_ == "events" else batch.key
+        return erase_by(field, batch, lambda keys: self.erase(delivery, keys))
 
     def test(self) -> str:
         http = self._opened()

@@ -1,7 +1,7 @@
 """From rows to items of Customer.io's Track API v2, as JSON text, a column at a time.
 
-Rule: Track API, "Send multiple requests": 500 KB a call, 32 KB an item; "Track an event": one with an `id` (a ULID) that
-is known is dropped.
+Rule: Track API, "Send multiple requests": 500 KB a call, 32 KB an item; "Track an event": one whose `id` (a ULID) is
+known is dropped.
 """
 
 from __future__ import annotations

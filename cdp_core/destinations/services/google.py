@@ -127,6 +127,11 @@ class GoogleDestination:
             self._call("remove", members.unshared(made.values, self._identifiers, batch.wanted), failed)
         return SendResult(failed=failed)
 
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """Takes people out of the audience: Google keeps nothing else of them."""
+        self.prepare(delivery)
+        return self.remove_rows(batch)
+
     def identifiers(self, payload: pl.Series) -> pl.DataFrame:
         assert self._delivery is not None
         rows = members.from_text(payload, self._delivery.fields)

@@ -117,8 +117,11 @@ class HubSpotDestination:
         """For good, as the GDPR wants it: an address that is unknown is blocked all the same."""
         self._delivery, self._http = delivery, self._opened()
         path = f"/crm/v3/objects/{delivery.options.object}/gdpr-delete"
-        for key in keys.to_list():
-            self._http.call("POST", path, json={"objectId": str(key), "idProperty": delivery.key}, accept=(404,))
+        try:
+            for key in keys.to_list():
+                self._http.call("POST", path, json={"objectId": str(key), "idProperty": delivery.key}, accept=(404,))
+        finally:
+            self.finish(True)
         return SendResult()
 
     def finish(self, complete: bool) -> None:

@@ -118,9 +118,12 @@ class MailchimpDestination:
         """For good: an address that was deleted so cannot be imported again."""
         self._delivery, self._http = delivery, self._opened()
         gone = "/actions/delete-permanent"
-        return self._one_by_one(
-            [str(key) for key in keys.to_list()], lambda key: self._call("POST", key, gone, accept=(404,)), {}
-        )
+        try:
+            return self._one_by_one(
+                [str(key) for key in keys.to_list()], lambda key: self._call("POST", key, gone, accept=(404,)), {}
+            )
+        finally:
+            self.finish(True)
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None

@@ -139,6 +139,11 @@ class MetaDestination:
         self.prepare(delivery)
         return self.remove(keys)
 
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """By everything that was delivered, as `remove_rows`."""
+        self.prepare(delivery)
+        return self.remove_rows(batch)
+
     def test(self) -> str:
         answer = self._http().call("GET", "/me/permissions", accept=(400, 401, 403))
         granted = {p.get("permission") for p in _checked(answer).get("data", []) if p.get("status") == "granted"}
