@@ -208,6 +208,15 @@ class SupportsTest(Protocol):
 
 
 @runtime_checkable
+class SupportsSyncTest(Protocol):
+    def test_sync(self, delivery: Delivery) -> str:
+        """As `test`, for what a sync asks of the service: its audience, its fields. Nothing changes there.
+
+        A service that checks rows without taking them is shown an invented one. Of `fields` only the names count.
+        """
+
+
+@runtime_checkable
 class SupportsErase(Protocol):
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """Erase everything held about these keys, for a privacy request."""

@@ -21,7 +21,15 @@ import ibis
 import polars as pl
 import pytest
 
-from cdp_core.destinations.base import Batch, Destination, SendResult, SupportsFinish, SupportsRemove, SupportsTest
+from cdp_core.destinations.base import (
+    Batch,
+    Destination,
+    SendResult,
+    SupportsFinish,
+    SupportsRemove,
+    SupportsSyncTest,
+    SupportsTest,
+)
 from cdp_core.destinations.check import can_remove
 from cdp_core.destinations.erase import UNSUPPORTED, delivered, erase
 from cdp_core.destinations.open import delivery_for
@@ -220,6 +228,14 @@ class DestinationContract:
             pytest.skip("has no connection test")
         self.deliver(lake, destination, people(2))
         assert destination.test()
+        assert self.there(destination) == expected(people(2))
+
+    def test_the_test_of_a_sync_leaves_nothing(self, lake: Engine, destination: Destination) -> None:
+        if not isinstance(destination, SupportsSyncTest):
+            pytest.skip("has no test of a sync")
+        self.deliver(lake, destination, people(2))
+        delivery = delivery_for("s", self.sync(), destination, dict.fromkeys(self.sync().mapping, "string"))
+        assert destination.test_sync(delivery)
         assert self.there(destination) == expected(people(2))
 
 

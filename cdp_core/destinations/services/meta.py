@@ -153,6 +153,19 @@ class MetaDestination:
             )
         return "Meta takes the token, with the right ads_management"
 
+    def test_sync(self, delivery: Delivery) -> str:
+        self.prepare(delivery)
+        number = delivery.options.audience_id
+        fields = "id,subtype,permission_for_actions"
+        told = _checked(self._http().call("GET", f"/{number}?fields={fields}", accept=(400, 401, 403, 404)))
+        may = told.get("permission_for_actions")
+        if isinstance(may, dict) and may.get("can_edit") is False:
+            raise DestinationError(f"the audience {number} may not be changed with this token",
+                                   where="destination meta", hint="share it with the system user")  # fmt: skip
+        if told.get("subtype", "CUSTOM") != "CUSTOM":
+            raise DestinationError(f"the audience {number} is no customer list", where="destination meta")
+        return f"Meta lets the audience {number} be changed"
+
     def _members(self, rows: pl.DataFrame, key: str) -> Members:
         assert self._delivery is not None
         return members.members("meta", rows, key, self._fields, self._delivery.options)
