@@ -8,7 +8,8 @@ to the limits, and writes down what became of every row. Class attributes say wh
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
 than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for), `final_at_finish` (nothing
 counts as delivered before `finish(True)` has returned), `by_content` (rows are found by what is in them, so an older
-shape of one is no longer reached by its key). `known_fields` may name the fields that the service knows, with what each
+shape of one is no longer reached by its key, and two rows that share an identifier are one: see SupportsIdentifiers).
+`known_fields` may name the fields that the service knows, with what each
 means: whoever makes a mapping is offered them.
 
     class Webhook:
@@ -27,6 +28,7 @@ means: whoever makes a mapping is offered them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -65,7 +67,8 @@ class Batch:
     order. `id` is equal when the call is tried again: usable as its idempotency key. `ids` holds one such key per row,
     in the same order: equal whenever this delivery of the row is tried again, in a later run too, and never used for
     another. `before` holds each row as the destination has it, as JSON text, null where it has none. Both are None
-    where nobody keeps a ledger.
+    where nobody keeps a ledger. `wanted` are identifiers (of SupportsIdentifiers) of other rows that stay: what they
+    identify must not be taken out with these.
     """
 
     rows: pl.DataFrame
@@ -74,6 +77,22 @@ class Batch:
     id: str = ""
     ids: pl.Series | None = None
     before: pl.Series | None = None
+    wanted: pl.Series | None = None
+
+    def part(self, start: int, count: int) -> Batch:
+        """Some of its rows, with an id of their own."""
+
+        def cut(series: pl.Series | None) -> pl.Series | None:
+            return None if series is None else series.slice(start, count)
+
+        return dataclasses.replace(
+            self,
+            rows=self.rows.slice(start, count),
+            payload=self.payload.slice(start, count),
+            ids=cut(self.ids),
+            before=cut(self.before),
+            id=f"{self.id}.{start}+{count}",
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +160,15 @@ class SupportsRemoveRows(Protocol):
 
 
 @runtime_checkable
+class SupportsIdentifiers(Protocol):
+    def identifiers(self, payload: pl.Series) -> pl.DataFrame:
+        """What the service knows rows by, of rows as JSON text: `key` and `identifier`, both text, one line for each.
+
+        Two rows with an equal identifier are the same to it. Called after `prepare`.
+        """
+
+
+@runtime_checkable
 class SupportsFinish(Protocol):
     def finish(self, complete: bool) -> None:
         """Called at the end: `complete` is False when an error ended the delivery before its last batch. After
@@ -180,6 +208,21 @@ class SupportsTest(Protocol):
 
 
 @runtime_checkable
+class SupportsSyncTest(Protocol):
+    def test_sync(self, delivery: Delivery) -> str:
+        """As `test`, for what a sync asks of the service: its audience, its fields. Nothing changes there.
+
+        A service that checks rows without taking them is shown an invented one. Of `fields` only the names count.
+        """
+
+
+@runtime_checkable
 class SupportsErase(Protocol):
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """Erase everything held about these keys, for a privacy request."""
+
+
+@runtime_checkable
+class SupportsEraseRows(Protocol):
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """As `erase`, for a service that must be told more than a key: the rows as they were delivered."""

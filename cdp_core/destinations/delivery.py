@@ -20,12 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.destinations.base import Batch, BatchRefused, SendResult, Unavailable
+from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
 from cdp_core.destinations.limits import Clock, LimitsSpec, Pace
 from cdp_core.errors import ContractError, DestinationError
 
 if TYPE_CHECKING:
-    import polars as pl
     import tenacity
 
 LONGEST_PAUSE = 60.0
@@ -63,6 +62,12 @@ class Sender:
         if hasattr(self.destination, "remove_rows"):
             return self._deliver(batch, self.destination.remove_rows)
         return self._deliver(batch, lambda part: self.destination.remove(part.rows[part.key]))
+
+    def erase(self, delivery: Delivery, batch: Batch) -> Outcome:
+        """Through `erase_rows` where a destination has it, else by key."""
+        if hasattr(self.destination, "erase_rows"):
+            return self._deliver(batch, lambda part: self.destination.erase_rows(delivery, part))
+        return self._deliver(batch, lambda part: self.destination.erase(delivery, part.rows[part.key]))
 
     def once_more(self, call: Callable[[], None]) -> None:
         """A call without rows, tried again as one with rows is. Raises what it raised last."""
@@ -181,21 +186,7 @@ def halves(batch: Batch) -> list[Batch]:
     [('x.0+1', [1]), ('x.1+2', [2, 3])]
     """
     half = batch.rows.height // 2
-    return [_slice(batch, 0, half), _slice(batch, half, batch.rows.height - half)]
-
-
-def _slice(batch: Batch, start: int, count: int) -> Batch:
-    def cut(series: pl.Series | None) -> pl.Series | None:
-        return None if series is None else series.slice(start, count)
-
-    return dataclasses.replace(
-        batch,
-        rows=batch.rows.slice(start, count),
-        payload=batch.payload.slice(start, count),
-        ids=cut(batch.ids),
-        before=cut(batch.before),
-        id=f"{batch.id}.{start}+{count}",
-    )
+    return [batch.part(0, half), batch.part(half, batch.rows.height - half)]
 
 
 def only(batch: Batch, keys: dict[str, str]) -> Batch:

@@ -15,6 +15,7 @@ from cdp_core.destinations.mapping import column_of, read_back
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import polars as pl
 
     from cdp_core.destinations.delivery import Sender
     from cdp_core.engine import Engine
@@ -41,8 +42,19 @@ def superseded(engine: Engine, name: str, destination: Any, rows: ir.Table, fiel
     return found if engine.polars(found.limit(1).select("key")).height else None
 
 
-def take_out(engine: Engine, sender: Sender, stale: ir.Table, fields: list[str], key: str, batch_id: str) -> None:
-    """Raises DestinationError when it cannot be done now; the ledger then says of these rows what it said before."""
+def take_out(
+    engine: Engine,
+    sender: Sender,
+    stale: ir.Table,
+    fields: list[str],
+    key: str,
+    batch_id: str,
+    wanted: pl.Series | None,
+) -> None:
+    """`wanted` is that of a Batch.
+
+    Raises DestinationError when it cannot be done now; the ledger then says of these rows what it said before.
+    """
     import polars as pl
 
     frame = engine.polars(stale.order_by("n"))
@@ -51,7 +63,13 @@ def take_out(engine: Engine, sender: Sender, stale: ir.Table, fields: list[str],
         part = frame.slice(start, size)
         columns = [pl.col(column_of(place)).alias(field) for place, field in enumerate(fields)]
         outcome = sender.remove(
-            Batch(rows=part.select(columns), key=key, payload=part["payload"], id=f"{batch_id}:{start}:superseded")
+            Batch(
+                rows=part.select(columns),
+                key=key,
+                payload=part["payload"],
+                id=f"{batch_id}:{start}:superseded",
+                wanted=wanted,
+            )
         )
         if outcome.stop is not None:
             raise outcome.stop

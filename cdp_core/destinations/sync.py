@@ -20,6 +20,7 @@ from cdp_core.destinations.diff import SENT
 from cdp_core.destinations.limits import NO_LIMITS, Clock, LimitsSpec, SystemClock
 from cdp_core.destinations.mapping import column_of
 from cdp_core.destinations.open import delivery_for
+from cdp_core.destinations.shared import still_wanted
 from cdp_core.destinations.superseded import superseded, take_out
 from cdp_core.destinations.window import in_order
 from cdp_core.errors import DestinationError, QualityStop, WorkspaceBusy
@@ -127,6 +128,7 @@ class _Run:
         passing = ["add", "change", "unchanged", "hold"] if self.whole else ["add", "change", "remove"]
         self.all_rows = with_delivery_ids(plan.rows, name, run_id)
         self.rows = self.all_rows.filter(self.all_rows.operation.isin(passing))
+        self.wanted: pl.Series | None = None
         self.sent = self.removed = self.refused = 0
         self.failed: dict[str, str] = {}
         self.later: dict[str, str] = {}
@@ -140,9 +142,10 @@ class _Run:
         delivery = dataclasses.replace(delivery, counts=self.plan.counts)
         try:
             self.sender.once_more(lambda: self.destination.prepare(delivery))
+            self.wanted = still_wanted(self.engine, self.name, self.destination, self.rows, stale)
             if stale is not None:
                 fields = list(self.plan.fields)
-                take_out(self.engine, self.sender, stale, fields, self.sync.key, self.plan.plan_id)
+                take_out(self.engine, self.sender, stale, fields, self.sync.key, self.plan.plan_id, self.wanted)
                 rest = self.all_rows.semi_join(stale.select("key"), "key")
                 ledgers.begin(self.engine, self.name, rest, run_id=self.run_id, now=self.now)
             self._batches()
@@ -206,6 +209,7 @@ class _Run:
             id=batch_id,
             ids=frame["delivery_id"],
             before=frame["old_before"],
+            wanted=self.wanted,
         )
 
     def _count(self, outcomes: list[tuple[str, pl.DataFrame, Outcome]]) -> None:

@@ -21,8 +21,17 @@ import ibis
 import polars as pl
 import pytest
 
-from cdp_core.destinations.base import Batch, Destination, SupportsFinish, SupportsRemove, SupportsTest
+from cdp_core.destinations.base import (
+    Batch,
+    Destination,
+    SendResult,
+    SupportsFinish,
+    SupportsRemove,
+    SupportsSyncTest,
+    SupportsTest,
+)
 from cdp_core.destinations.check import can_remove
+from cdp_core.destinations.erase import UNSUPPORTED, delivered, erase
 from cdp_core.destinations.open import delivery_for
 from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
@@ -184,6 +193,23 @@ class DestinationContract:
         assert (healed.delivered, healed.failed) == (1, 0)
         assert self.there(destination) == expected(people(50))
 
+    def test_erasing_leaves_nothing_of_a_person_and_all_of_the_others(
+        self, lake: Engine, destination: Destination
+    ) -> None:
+        untouched = self.put_foreign(destination)
+        self.deliver(lake, destination, people(4))
+        fields = self.plan(lake, destination, people(4)).fields
+        delivery = delivery_for("s", self.sync(), destination, fields)
+        for keys in (["p1", "p3"], ["p1", "p3", "nobody"]):
+            rows = delivered(lake, "s", delivery, keys, destination)
+            assert rows.rows.height == 2
+            result = erase(destination, delivery, rows)
+            if result == UNSUPPORTED:
+                pytest.skip("cannot erase")
+            assert result == SendResult()
+            assert self.there(destination) == expected([people(4)[0], people(4)[2]])
+        assert untouched is None or untouched()
+
     def test_removing_what_is_not_there_is_no_failure(self, lake: Engine, destination: Destination) -> None:
         if not isinstance(destination, SupportsRemove):
             pytest.skip("removes by rewriting, or not at all")
@@ -202,6 +228,14 @@ class DestinationContract:
             pytest.skip("has no connection test")
         self.deliver(lake, destination, people(2))
         assert destination.test()
+        assert self.there(destination) == expected(people(2))
+
+    def test_the_test_of_a_sync_leaves_nothing(self, lake: Engine, destination: Destination) -> None:
+        if not isinstance(destination, SupportsSyncTest):
+            pytest.skip("has no test of a sync")
+        self.deliver(lake, destination, people(2))
+        delivery = delivery_for("s", self.sync(), destination, dict.fromkeys(self.sync().mapping, "string"))
+        assert destination.test_sync(delivery)
         assert self.there(destination) == expected(people(2))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import keyword
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.errors import CDPError, SpecError, UsageError
+from cdp_core.errors import CDPError, DestinationError, SpecError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +76,7 @@ class Destinations:
         return {**row, "modes": [mode for mode in get_args(Mode) if mode in allowed], "needs": needs, "takes": takes}
 
     def test(self, name: str) -> Tried:
-        """Try one destination of cdp.yaml with its own test, which leaves nothing behind.
+        """Try one destination of cdp.yaml with its own test, which leaves nothing behind, and what its syncs ask of it.
 
         What it answers is a result, an error too. Raises UsageError for a name that cdp.yaml does not define.
         """
@@ -87,12 +88,30 @@ class Destinations:
         spec, started = destinations[name], time.perf_counter()
         ok: bool | None = True
         try:
-            tried = getattr(open_destination(name, spec, root=self._workspace.root), "test", None)
+            destination = open_destination(name, spec, root=self._workspace.root)
+            tried = getattr(destination, "test", None)
             ok, said = (None, "has no test of its own; its options are right") if tried is None else (True, tried())
+            said = "; ".join([said, *self._syncs_tried(name, destination)])
         except CDPError as error:
             ok, said = False, str(error)
         seconds = round(time.perf_counter() - started, 3)
         return Tried(destination=name, type=spec.type, ok=ok, said=said, seconds=seconds)
+
+    def _syncs_tried(self, name: str, destination: Any) -> Iterator[str]:
+        """Where a service can tell before anything is sent."""
+        from cdp_core.destinations.base import SupportsSyncTest
+        from cdp_core.destinations.open import delivery_for
+
+        if not isinstance(destination, SupportsSyncTest):
+            return
+        for sync, spec in self._workspace.config.syncs.items():
+            if spec.destination == name and spec.enabled:
+                fields = dict.fromkeys(spec.mapping, "string")
+                try:
+                    said = destination.test_sync(delivery_for(sync, spec, destination, fields))
+                except CDPError as error:
+                    raise DestinationError(f"sync {sync}: {error}") from None
+                yield f"sync {sync}: {said}"
 
     def new(self, name: str) -> list[Path]:
         """Write a destination of one's own into destinations.py, behind what is there, and its contract test.

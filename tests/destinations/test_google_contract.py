@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
+import yaml
 from audience_people import AudienceContract, known, sha
 
+import cdp_core as cdp
 from cdp_core.destinations.base import Batch, Delivery, SendResult, Unavailable
 from cdp_core.destinations.services.google import GoogleDestination
 from cdp_core.errors import DestinationError
@@ -154,3 +156,45 @@ def test_a_limit_names_its_time_and_a_lost_answer_is_sent_again(google: GoogleAu
         assert raised.value.retry_after == wait
     sent(google, rows)
     assert set(google.effects.values()) == {1}
+
+
+def test_google_checks_an_invented_member_and_does_not_take_it(google: GoogleAudience) -> None:
+    fields = ["id", "email", "phone", "given_name", "family_name", "region_code", "postal_code"]
+    for some in (fields, ["id", "email"], ["id", "mobile_id"]):
+        destination = prepared(google, some)
+        assert destination._delivery is not None
+        assert "777" in destination.test_sync(destination._delivery)
+        assert (google.state, google.calls[-1].json()["validateOnly"]) == ({}, True)
+    google.invalid = {"00000000"}
+    with pytest.raises(DestinationError, match="would refuse a member: INVALID_AUDIENCE_MEMBER"):
+        destination.test_sync(destination._delivery)
+    wrong = prepared(google, ["id", "email"], {"audience_id": 1})
+    assert wrong._delivery is not None
+    with pytest.raises(DestinationError, match="INVALID_USER_LIST_ID"):
+        wrong.test_sync(wrong._delivery)
+    wrong = prepared(google, ["id", "email"], operating_account="1", access_token=google.token)
+    assert wrong._delivery is not None
+    with pytest.raises(DestinationError, match="403"):
+        wrong.test_sync(wrong._delivery)
+
+
+def test_a_destination_is_tried_with_all_its_syncs(google: GoogleAudience, tmp_path: Path) -> None:
+    spec: dict[str, Any] = {
+        "name": "t",
+        "destinations": {
+            "google": {"type": "google_customer_match", "base_url": google.url, "operating_account": google.account,
+                       "access_token": google.token, "private_network": True}
+        },
+        "syncs": {
+            name: {"model": "profiles", "destination": "google", "key": "id", "options": {"audience_id": audience},
+                   "mapping": {"id": "profile_id", "email": "profile_id"}, "enabled": enabled}
+            for name, audience, enabled in (("good", 777, True), ("off", 1, False))
+        },
+    }  # fmt: skip
+    for expected, said in ((True, "sync good: Google would take"), (False, "sync off: destination google")):
+        (tmp_path / "cdp.yaml").write_text(yaml.safe_dump(spec))
+        with cdp.open(tmp_path) as ws:
+            tried = ws.destinations.test("google")
+        assert (tried.ok, said in tried.said) == (expected, True), tried.said
+        spec["syncs"]["off"]["enabled"] = True
+    assert google.state == {}

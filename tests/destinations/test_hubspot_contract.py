@@ -117,3 +117,14 @@ def test_an_answer_without_results_is_no_success(hubspot: HubSpot) -> None:
     hubspot.faults.append(Fault("garbage"))
     with pytest.raises(DestinationError, match="no results"):
         opened(hubspot).send(batch({"email": "a@x.org"}))
+
+
+def test_properties_that_are_not_there_are_named_before_anything_is_sent(hubspot: HubSpot) -> None:
+    options = HubSpotSyncOptions.model_validate({"membership": "in_cdp", "removal": "membership"})
+    fields = dict.fromkeys(("email", "name", "visit"), "string")
+    with pytest.raises(DestinationError, match=r"'visit'.*did you mean 'visits'"):
+        made(hubspot).test_sync(Delivery(sync="s", key="email", fields=fields, options=options))
+    hubspot.properties = {"name", "visit"}
+    with pytest.raises(DestinationError, match="'in_cdp'"):
+        made(hubspot).test_sync(Delivery(sync="s", key="email", fields=fields, options=options))
+    assert not hubspot.state

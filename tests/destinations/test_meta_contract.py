@@ -196,3 +196,21 @@ def test_a_wrong_mapping_names_the_fields(meta: MetaAudience) -> None:
     assert "email" in str(raised.value)
     with pytest.raises(DestinationError, match="identifies"):
         sent(meta, [{"id": "a", "GEN": "f"}])
+
+
+def test_the_audience_is_looked_at_before_anything_is_sent(meta: MetaAudience) -> None:
+    destination = prepared(meta, [{"id": "a", "EMAIL": "a@x.org"}])
+    delivery = destination._delivery
+    assert delivery is not None
+    assert "may" not in destination.test_sync(delivery)
+    assert {call.method for call in meta.calls} == {"GET"}
+    meta.editable = False
+    with pytest.raises(DestinationError, match="may not be changed"):
+        destination.test_sync(delivery)
+    meta.editable, meta.subtype = True, "LOOKALIKE"
+    with pytest.raises(DestinationError, match="no customer list"):
+        destination.test_sync(delivery)
+    gone = prepared(meta, [{"id": "a", "EMAIL": "a@x.org"}], audience_id="1")
+    assert gone._delivery is not None
+    with pytest.raises(DestinationError, match="100/33"):
+        gone.test_sync(gone._delivery)

@@ -23,6 +23,7 @@ class TestSalesforce(contract.DestinationContract):
     @pytest.fixture(autouse=True)
     def _service(self) -> Iterator[None]:
         with Salesforce() as self.service:
+            self.service.hard_delete = True
             yield
 
     def make(self, root: Path) -> Destination:
@@ -54,3 +55,8 @@ class ByContractNames(SalesforceDestination):
 
         rows = batch.rows.rename(FIELDS)
         return super().send(replace(batch, rows=rows, key="Ext__c"))
+
+    def erase(self, delivery: Any, keys: Any) -> Any:
+        from dataclasses import replace
+
+        return super().erase(replace(delivery, key="Ext__c"), keys)

@@ -11,7 +11,7 @@ import pytest
 from cdp_core.destinations.base import Destination
 from cdp_core.destinations.services.segment import SegmentDestination, SegmentOptions
 from cdp_core.testing import contract
-from cdp_core.testing.services.segment import WRITE_KEY, Segment
+from cdp_core.testing.services.segment import PUBLIC_API, WRITE_KEY, Segment
 
 
 class TestSegment(contract.DestinationContract):
@@ -25,6 +25,7 @@ class TestSegment(contract.DestinationContract):
 
     def make(self, root: Path) -> Destination:
         given = {"base_url": self.service.url, "private_network": True, "write_key": WRITE_KEY}
+        given |= {"regulation_url": self.service.url, "regulation_token": PUBLIC_API}
         return SegmentDestination(SegmentOptions.model_validate(given), root)
 
     def rows(self, destination: Destination) -> list[dict[str, Any]]:

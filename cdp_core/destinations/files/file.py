@@ -12,6 +12,8 @@ from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cdp_core.destinations.files.writers import Writer
 
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -144,6 +146,24 @@ class FileDestination:
             raise self._refused(error) from None
         finally:
             writer.path.unlink(missing_ok=True)
+
+    def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
+        """Writes the file anew without these rows; it is there all the time, as it was or as it shall be."""
+        from cdp_core.destinations.files.rewrite import without
+
+        path = self._path = self.path(delivery.options)
+        if not (keys.len() and path.is_file()):
+            return SendResult()
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            _sweep(path)
+            if without(path, part, delivery.options, delivery.key, keys)[0]:
+                _publish(part, path)
+        except OSError as error:
+            raise self._refused(error) from None
+        finally:
+            part.unlink(missing_ok=True)
+        return SendResult()
 
     def test(self) -> str:
         folder = self._inside(PurePosixPath(self.options.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +21,12 @@ from cdp_core.destinations.files.file import FileSyncOptions, inside
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cdp_core.destinations.files.writers import Writer
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+_OWN = re.compile(r"\d{8}T\d{6}-.+\.(?P<kind>csv|jsonl|parquet)(?P<zipped>\.gz)?")
 OPERATION, DELIVERY = "_operation", "_delivery_id"
 
 
@@ -105,6 +109,22 @@ class _Bucket:
         else:
             fs.put_file(str(local), target)
 
+    def _erased(self, name: str, delivery: Delivery, keys: pl.Series, *, keep_empty: bool) -> None:
+        """Write an object anew without these rows, by way of this machine; one that has none of them is left alone."""
+        from cdp_core.destinations.files.rewrite import without
+
+        with tempfile.TemporaryDirectory(prefix="cdp-") as folder:
+            there, rest = Path(folder) / "there", Path(folder) / "rest"
+            with self._translated():
+                fs, base = self._opened()
+                fs.get_file(f"{base}/{name}", str(there))
+            gone, left = without(there, rest, delivery.options, delivery.key, keys)
+            with self._translated():
+                if gone and not left and not keep_empty:
+                    fs.rm_file(f"{base}/{name}")
+                elif gone:
+                    self._put(rest, name)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -153,6 +173,12 @@ class StorageDestination(_Bucket):
             fs, base = self._opened()
             fs.invalidate_cache()
             return bool(fs.exists(f"{base}/{delivery.options.file}"))
+
+    def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
+        """Versions that the bucket itself keeps of older objects are not reached."""
+        if keys.len() and self.present(delivery):
+            self._erased(delivery.options.file, delivery, keys, keep_empty=True)
+        return SendResult()
 
     def place(self, delivery: Delivery) -> str:
         options: FileSyncOptions = delivery.options
@@ -223,6 +249,26 @@ class StorageDeltasDestination(_Bucket):
     def remove_rows(self, batch: Batch) -> SendResult:
         return self._written(batch, "remove")
 
+    def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
+        """Writes every object anew that has any of these rows, and deletes one that has no other.
+
+        Versions that the bucket itself keeps of older objects are not reached.
+        """
+        if not keys.len():
+            return SendResult()
+        options: DeltaSyncOptions = delivery.options
+        folder = options.folder.strip("/")
+        with self._translated():
+            fs, base = self._opened()
+            fs.invalidate_cache()
+            inside = f"{base}/{folder}"
+            found = sorted(fs.find(inside)) if fs.exists(inside) else []
+        for path in found:
+            if named := _OWN.fullmatch(PurePosixPath(path).name):
+                told = dataclasses.replace(delivery, options=_as_written(options, named["kind"], bool(named["zipped"])))
+                self._erased(str(path)[len(base) + 1 :], told, keys, keep_empty=False)
+        return SendResult()
+
     def _written(self, batch: Batch, operation: str) -> SendResult:
         from cdp_core.destinations.files.writers import open_writer
 
@@ -238,6 +284,13 @@ class StorageDeltasDestination(_Bucket):
             with self._translated():
                 self._put(writer.path, f"{options.folder.strip('/')}/{name}")
         return SendResult()
+
+
+def _as_written(options: DeltaSyncOptions, kind: str, zipped: bool) -> DeltaSyncOptions:
+    """The options of an object that was written before `format` or `compression` were changed."""
+    same = kind == options.format and zipped == (options.packed == "gzip")
+    packed = "gzip" if zipped else None
+    return options if same else options.model_copy(update={"format": kind, "compression": packed})
 
 
 def _told(batch: Batch, operation: str) -> Batch:

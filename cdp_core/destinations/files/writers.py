@@ -33,34 +33,36 @@ def open_writer(path: Path, delivery: Delivery) -> Writer:
     return CsvFile(path, delivery) if kind == "csv" else JsonlFile(path, delivery)
 
 
-class _TextFile:
-    def __init__(self, path: Path, delivery: Delivery) -> None:
+class TextFile:
+    """A new file; `bytes` is where its content goes, packed on the way or not."""
+
+    def __init__(self, path: Path, packed: str) -> None:
         self.path = path
         self._raw = path.open("xb")
-        self._file: IO[bytes] = self._raw
-        if delivery.options.packed == "gzip":
+        self.bytes: IO[bytes] = self._raw
+        if packed == "gzip":
             # Without a name and a time in its header, equal content gives an equal file.
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0, compresslevel=6)
-            self._file = cast("IO[bytes]", packed)
+            zipped = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0, compresslevel=6)
+            self.bytes = cast("IO[bytes]", zipped)
 
     def close(self) -> None:
         try:
-            if self._file is not self._raw:
-                self._file.close()
+            if self.bytes is not self._raw:
+                self.bytes.close()
         finally:
             self._raw.close()
 
 
-class CsvFile(_TextFile):
+class CsvFile(TextFile):
     """RFC 4180, UTF-8, a header, line feeds. Null is an empty cell, an empty text is quoted."""
 
     def __init__(self, path: Path, delivery: Delivery) -> None:
-        super().__init__(path, delivery)
+        super().__init__(path, delivery.options.packed)
         self._escape: bool = delivery.options.escape_formulas
-        self._file.write(self._text(_empty(delivery), header=True))
+        self.bytes.write(self._text(_empty(delivery), header=True))
 
     def write(self, batch: Batch) -> None:
-        self._file.write(self._text(batch.rows, header=False))
+        self.bytes.write(self._text(batch.rows, header=False))
 
     def _text(self, rows: pl.DataFrame, *, header: bool) -> bytes:
         flat = flattened(rows)
@@ -69,11 +71,14 @@ class CsvFile(_TextFile):
         return text.encode()
 
 
-class JsonlFile(_TextFile):
+class JsonlFile(TextFile):
     """One JSON object per line: numbers as numbers, times as ISO 8601 in UTC."""
 
+    def __init__(self, path: Path, delivery: Delivery) -> None:
+        super().__init__(path, delivery.options.packed)
+
     def write(self, batch: Batch) -> None:
-        self._file.write(("\n".join(batch.payload.to_list()) + "\n").encode())
+        self.bytes.write(("\n".join(batch.payload.to_list()) + "\n").encode())
 
 
 class ParquetFile:
@@ -109,9 +114,13 @@ def escaped(rows: pl.DataFrame) -> pl.DataFrame:
         .otherwise(cs.string())
         .name.keep()
     )
-    headings = pl.Series(rows.columns, dtype=pl.String)
-    safe = headings.str.replace(f"({FORMULA_START})", "'${1}")
-    return cells.rename(dict(zip(rows.columns, safe.to_list(), strict=True)))
+    return cells.rename(dict(zip(rows.columns, escaped_headings(rows.columns), strict=True)))
+
+
+def escaped_headings(names: list[str]) -> list[str]:
+    import polars as pl
+
+    return pl.Series(names, dtype=pl.String).str.replace(f"({FORMULA_START})", "'${1}").to_list()
 
 
 def flattened(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.destinations.http import Answer, Http, HttpOptions
+from cdp_core.destinations.services.erasing import erase_by
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
@@ -123,12 +124,20 @@ class BrazeDestination:
 
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         """The whole user, with all events: Braze keeps nothing of one."""
-        self._delivery, self._http = delivery, self._opened()
-        for start in range(0, keys.len(), ERASED):
-            self._http.call(
-                "POST", "/users/delete", json={"external_ids": [str(k) for k in keys[start : start + ERASED]]}
-            )
+        http = self._opened()
+        try:
+            for start in range(0, keys.len(), ERASED):
+                part = [str(key) for key in keys[start : start + ERASED]]
+                http.call("POST", "/users/delete", json={"external_ids": part})
+        finally:
+            http.close()
         return SendResult()
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """Of events, the users whose they are."""
+        options: BrazeSyncOptions = delivery.options
+        field = options.user if options.as_ == "events" else batch.key
+        return erase_by(field, batch, lambda keys: self.erase(delivery, keys))
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None

@@ -1,8 +1,9 @@
-"""Customer.io as a destination: people with attributes, over the Track API v2 (`/api/v2/batch`)."""
+"""Customer.io as a destination: people with attributes, or their events, over the Track API v2 (`/api/v2/batch`)."""
 
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.destinations.http import Answer, Http, HttpOptions
+from cdp_core.destinations.services.customerio_events import ITEM_BYTES, bodies, check, events, value
+from cdp_core.destinations.services.erasing import erase_by
 from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
     import polars as pl
 
-ITEM_BYTES = 32_000
 _CODE = re.compile(r"[A-Za-z_][A-Za-z_ ]{0,39}")
 _REGIONS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 
@@ -30,19 +32,31 @@ class CustomerIoOptions(HttpOptions):
 
 
 class CustomerIoSyncOptions(BaseModel):
-    """The key of the sync is the person's `identifier`. `attribute` is true for those whom the sync holds."""
+    """The key of the sync is the person's `identifier`. `attribute` is true for those whom the sync holds.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Of events the mapped field `user` is the identifier, and the rest are attributes of the event.
+    """
 
-    identifier: Literal["id", "email", "cio_id"] = Field("id", description="What the key of the sync is there")
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    as_: Literal["people", "events"] = Field("people", alias="as", description="What a row becomes")
+    identifier: Literal["id", "email", "cio_id"] = Field("id", description="What the key, or `user`, is there")
     attribute: str = Field(
         "cdp_member", min_length=1, max_length=150, description="True for those whom the sync holds, then false"
     )
     removal: Literal["attribute", "delete"] = Field("attribute", description="delete takes the whole person away")
+    user: str = Field("user_id", description="Events: the mapped field that says whose it is")
+    event: str = Field("event", description="Events: the mapped field with the name")
+    time: str = Field("timestamp", description="Events: the mapped field with the time")
+    kind: str = Field("type", description="Events: the mapped field that says page or screen; no other counts")
+    properties: str | None = Field(None, description="Events: the mapped field with all attributes as a JSON object")
 
 
 class CustomerIoDestination:
-    """People are made or changed by their identifier; a removed one keeps all but `attribute`, which becomes false."""
+    """People are made or changed by their identifier; a removed one keeps all but `attribute`, which becomes false.
+
+    An event carries the id of its delivery, so that a second one is known as such.
+    """
 
     Options: ClassVar[type[BaseModel]] = CustomerIoOptions
     SyncOptions: ClassVar[type[BaseModel]] = CustomerIoSyncOptions
@@ -56,7 +70,7 @@ class CustomerIoDestination:
         "unsubscribed": "True for who wants no messages",
     }
     batch_rows = 1000
-    batch_bytes = 300_000
+    batch_bytes = 400_000
     calls_per_second = 100.0
     concurrency = 4
 
@@ -64,14 +78,18 @@ class CustomerIoDestination:
         self.options = options
         self._delivery: Delivery | None = None
         self._http: Http | None = None
+        self._run = ""
 
     @property
     def _address(self) -> str:
         return self.options.base_url or _REGIONS[self.options.region]
 
     def place(self, delivery: Delivery) -> str:
+        """Raises SpecError for options that do not go with the sync."""
         options: CustomerIoSyncOptions = delivery.options
-        return f"customerio:{self._address}/{self.options.site_id}/{options.identifier}?{options.attribute}"
+        check(delivery, options)
+        how = "events" if options.as_ == "events" else f"{options.attribute}&removal={options.removal}"
+        return f"customerio:{self._address}/{self.options.site_id}/{options.identifier}?{how}"
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None
@@ -79,7 +97,8 @@ class CustomerIoDestination:
             http.close()
 
     def prepare(self, delivery: Delivery) -> None:
-        self._delivery, self._http = delivery, self._opened()
+        check(delivery, delivery.options)
+        self._delivery, self._http, self._run = delivery, self._opened(), uuid.uuid4().hex
 
     def send(self, batch: Batch) -> SendResult:
         if not batch.rows.height:
@@ -87,7 +106,13 @@ class CustomerIoDestination:
         import polars as pl
 
         options = self._prepared().options
-        fields = [_value(name, kind) for name, kind in batch.rows.schema.items() if name != batch.key]
+        if options.as_ == "events":
+            ids = batch.ids if batch.ids is not None else self._own_ids(batch.rows[batch.key])
+            told = events(batch.rows, batch.key, options, ids)
+            wrong = told.filter(pl.col("reason").is_not_null())
+            failed = dict(zip(wrong["key"], wrong["reason"], strict=True))
+            return SendResult(failed | self._sent(told.filter(pl.col("reason").is_null())))
+        fields = [value(name, kind) for name, kind in batch.rows.schema.items() if name != batch.key]
         member = pl.lit(True).alias(options.attribute)
         return self._act(batch.rows, batch.key, "identify", pl.struct([*fields, member]).alias("attributes"))
 
@@ -107,11 +132,20 @@ class CustomerIoDestination:
         self.prepare(delivery)
         rows = keys.alias("key").to_frame()
         failed: dict[Any, str] = {}
-        for start in range(0, rows.height, self.batch_rows):
-            part = rows[start : start + self.batch_rows]
-            failed |= self._act(part, "key", "delete").failed
-            failed |= self._act(part, "key", "suppress").failed
+        try:
+            for start in range(0, rows.height, self.batch_rows):
+                part = rows[start : start + self.batch_rows]
+                failed |= self._act(part, "key", "delete").failed
+                failed |= self._act(part, "key", "suppress").failed
+        finally:
+            self.finish(True)
         return SendResult(failed)
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """Of events, the people whose they are."""
+        options: CustomerIoSyncOptions = delivery.options
+        field = options.user if options.as_ == "events" else batch.key
+        return erase_by(field, batch, lambda keys: self.erase(delivery, keys))
 
     def test(self) -> str:
         http = self._opened()
@@ -129,16 +163,25 @@ class CustomerIoDestination:
         item = pl.struct(
             pl.lit("person").alias("type"), pl.lit(action).alias("action"), identifier.alias("identifiers"), *more
         ).struct.json_encode()
-        items = rows.select(key=pl.col(key), item=item)
-        long = items.filter(pl.col("item").str.len_bytes() > ITEM_BYTES)["key"]
-        sent = items.filter(pl.col("item").str.len_bytes() <= ITEM_BYTES)
-        failed = dict.fromkeys(long.to_list(), f"longer than the {ITEM_BYTES:,} bytes that one person may have")
-        if sent.height:
-            body = '{"batch":[' + ",".join(sent["item"]) + "]}"
-            assert self._http is not None
-            answer = self._http.call("POST", "/api/v2/batch", content=body.encode())
-            failed |= _refused(answer, sent["key"])
-        return SendResult(failed)
+        return SendResult(self._sent(rows.select(key=pl.col(key), item=item)))
+
+    def _sent(self, items: pl.DataFrame) -> dict[Any, str]:
+        """Send items (key, item) in as many calls as they need; key → reason of those that are not taken."""
+        import polars as pl
+
+        assert self._http is not None
+        long = pl.col("item").str.len_bytes() > ITEM_BYTES
+        failed = dict.fromkeys(items.filter(long)["key"], f"longer than the {ITEM_BYTES:,} bytes that one may have")
+        for body, keys in bodies(items.filter(~long)):
+            failed |= _refused(self._http.call("POST", "/api/v2/batch", content=body), keys)
+        return failed
+
+    def _own_ids(self, keys: pl.Series) -> pl.Series:
+        """Where nobody gives any: equal for the same row until the next `prepare`."""
+        import polars as pl
+
+        text = self._run + keys.cast(pl.String)
+        return text.hash().cast(pl.String).str.zfill(20)
 
     def _opened(self) -> Http:
         options = self.options
@@ -154,16 +197,6 @@ class CustomerIoDestination:
         if self._delivery is None or self._http is None:
             raise DestinationError("prepare() has not been called", where="Customer.io")
         return self._delivery
-
-
-def _value(name: str, kind: Any) -> pl.Expr:
-    """Times as Customer.io wants them: seconds since 1970."""
-    import polars as pl
-
-    column = pl.col(name)
-    if kind == pl.Date or kind == pl.Datetime:
-        return column.dt.epoch("s").alias(name)
-    return column.cast(pl.Float64) if kind.is_decimal() else column
 
 
 def _refused(answer: Answer, keys: pl.Series) -> dict[Any, str]:

@@ -26,6 +26,14 @@ _ADDRESS = ("given_name", "family_name", "region_code", "postal_code")
 _PLACE = re.compile(r"^audience_?members\[(\d+)\]", re.IGNORECASE)
 _REASON = re.compile(r"^[A-Z_]{3,60}$")
 WHERE = "destination google"
+_NOBODY = "0" * 64
+_SHOWN = {
+    "email": _NOBODY,
+    "phone": _NOBODY,
+    "mobile_id": "00000000-0000-4000-8000-000000000000",
+    "address": f'{{"givenName":"{_NOBODY}","familyName":"{_NOBODY}","regionCode":"US","postalCode":"94043"}}',
+}
+"""A member that nobody is: no text has this digest that anybody knows."""
 Consent = Literal["granted", "denied"]
 
 
@@ -114,7 +122,8 @@ class GoogleDestination:
         failed = members.blank(now, self._identifiers)
         if batch.before is not None and batch.before.null_count() < batch.before.len():
             before = self._members(members.decoded(batch.before, batch.rows), batch.key)
-            self._call("remove", members.gone(before, now, self._identifiers), failed)
+            gone = members.gone(before, now, self._identifiers)
+            self._call("remove", members.unshared(gone, self._identifiers, batch.wanted), failed)
         self._call("ingest", now.values.filter(~pl.col(KEY).is_in(list(failed))), failed)
         return SendResult(failed=failed)
 
@@ -123,15 +132,40 @@ class GoogleDestination:
         if batch.rows.height:
             held = batch.payload if batch.before is None else batch.before.fill_null(batch.payload)
             made = self._members(members.decoded(held, batch.rows), batch.key)
-            self._call("remove", made.values, failed)
+            self._call("remove", members.unshared(made.values, self._identifiers, batch.wanted), failed)
         return SendResult(failed=failed)
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """Takes people out of the audience: Google keeps nothing else of them."""
+        self.prepare(delivery)
+        return self.remove_rows(batch)
+
+    def identifiers(self, payload: pl.Series) -> pl.DataFrame:
+        assert self._delivery is not None
+        rows = members.from_text(payload, self._delivery.fields)
+        return members.identified(self._members(rows, self._delivery.key), self._identifiers)
 
     def test(self) -> str:
         """A call for a request that does not exist proves the token and changes nothing."""
         answer = self._http().call("GET", "/requestStatus:retrieve", params={"requestId": "none"}, accept=(400, 404))
         if answer.status == 404 and not isinstance(answer.json(), dict):
             raise DestinationError("this is not the Data Manager API", where=WHERE, hint="look at base_url")
-        return "Google takes the token; the audience is looked at when rows are sent"
+        return "Google takes the token"
+
+    def test_sync(self, delivery: Delivery) -> str:
+        """An invented member, which Google checks with all that goes with it and does not take (validateOnly)."""
+        import polars as pl
+
+        self.prepare(delivery)
+        shown = pl.DataFrame({KEY: ["test"], **{name: [_SHOWN[name]] for name in self._identifiers}})
+        content = self._body("ingest", shown, only_check=True)
+        answer = self._http().call("POST", "/audienceMembers:ingest", content=content, accept=(400,))
+        if answer.status == 400:
+            why = "; ".join(sorted(set(_wrong(answer, 1).values())))
+            raise DestinationError(f"would refuse a member: {why}", where=WHERE, hint="look at the mapping")
+        if not isinstance(answer.json(), dict):
+            raise DestinationError("this is not the Data Manager API", where=WHERE, hint="look at base_url")
+        return f"Google would take members into the audience {delivery.options.audience_id}"
 
     def _members(self, rows: pl.DataFrame, key: str) -> Members:
         """With `address` as one identifier: the four parts as JSON text, null unless all four are there."""
@@ -166,14 +200,15 @@ class GoogleDestination:
             failed.update({rows[KEY][i]: f"Google: {reason}" for i, reason in wrong.items()})
             rows = rows.with_row_index("__i").filter(~pl.col("__i").is_in(list(wrong))).drop("__i")
 
-    def _body(self, verb: str, rows: pl.DataFrame) -> bytes:
+    def _body(self, verb: str, rows: pl.DataFrame, *, only_check: bool = False) -> bytes:
         """The call as JSON; members are written set-wise, from hashes, ids and JSON, which hold nothing to escape."""
         import json
 
         import polars as pl
 
         assert self._delivery is not None
-        body = json.dumps(self._frame(verb, self._delivery.options), separators=(",", ":"))
+        frame = self._frame(verb, self._delivery.options) | ({"validateOnly": True} if only_check else {})
+        body = json.dumps(frame, separators=(",", ":"))
         if self._identifiers == ["mobile_id"]:
             each = pl.concat_str([pl.lit('{"mobileData":{"mobileIds":["'), pl.col("mobile_id"), pl.lit('"]}}')])
         else:

@@ -117,8 +117,11 @@ class HubSpotDestination:
         """For good, as the GDPR wants it: an address that is unknown is blocked all the same."""
         self._delivery, self._http = delivery, self._opened()
         path = f"/crm/v3/objects/{delivery.options.object}/gdpr-delete"
-        for key in keys.to_list():
-            self._http.call("POST", path, json={"objectId": str(key), "idProperty": delivery.key}, accept=(404,))
+        try:
+            for key in keys.to_list():
+                self._http.call("POST", path, json={"objectId": str(key), "idProperty": delivery.key}, accept=(404,))
+        finally:
+            self.finish(True)
         return SendResult()
 
     def finish(self, complete: bool) -> None:
@@ -134,6 +137,25 @@ class HubSpotDestination:
             http.close()
         portal = told.get("portalId") if isinstance(told, dict) else None
         return f"{self.where} answers: account {portal if isinstance(portal, int) else '?'}"
+
+    def test_sync(self, delivery: Delivery) -> str:
+        """Whether the object has all properties of the mapping: HubSpot refuses a whole call for one it does not."""
+        options: HubSpotSyncOptions = delivery.options
+        self.prepare(delivery)
+        try:
+            assert self._http is not None
+            told = self._http.call("GET", f"/crm/v3/properties/{options.object}").json()
+        finally:
+            self.finish(True)
+        listed = told.get("results") if isinstance(told, dict) else None
+        known = {str(each.get("name")) for each in listed or [] if isinstance(each, dict)}
+        wanted = [*(name for name in delivery.fields if name != delivery.key), options.membership]
+        for name in wanted:
+            if name is not None and name not in known:
+                error = DestinationError.unknown("property", name, known, where=f"sync {delivery.sync}")
+                raise DestinationError(error.what, where=error.where,
+                                       hint=error.hint or "make it in HubSpot's settings, or map another")  # fmt: skip
+        return f"{options.object} have all {len(wanted) - (options.membership is None)} properties"
 
     def _archive(self, keys: list[Any]) -> SendResult:
         """Archiving wants HubSpot's own ids."""

@@ -118,9 +118,12 @@ class MailchimpDestination:
         """For good: an address that was deleted so cannot be imported again."""
         self._delivery, self._http = delivery, self._opened()
         gone = "/actions/delete-permanent"
-        return self._one_by_one(
-            [str(key) for key in keys.to_list()], lambda key: self._call("POST", key, gone, accept=(404,)), {}
-        )
+        try:
+            return self._one_by_one(
+                [str(key) for key in keys.to_list()], lambda key: self._call("POST", key, gone, accept=(404,)), {}
+            )
+        finally:
+            self.finish(True)
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None
@@ -134,6 +137,17 @@ class MailchimpDestination:
         finally:
             http.close()
         return f"{self.where} answers"
+
+    def test_sync(self, delivery: Delivery) -> str:
+        number = delivery.options.list_id
+        self.prepare(delivery)
+        try:
+            told = self._list("GET", None).json()
+        finally:
+            self.finish(True)
+        if not isinstance(told, dict) or told.get("id") != number:
+            raise DestinationError("the answer names another audience", where=self.where)
+        return f"the audience {number} is there"
 
     def _new(self, members: list[dict[str, Any]]) -> tuple[dict[Any, str], list[str]]:
         """Those who were refused, and those who are on the list already."""
@@ -195,7 +209,7 @@ class MailchimpDestination:
         tags = {"tags": [options.tag]} if options.tag else {}
         return {**rest, "email_address": key, "status": options.status, "merge_fields": merge, **tags}
 
-    def _list(self, method: str, body: dict[str, Any]) -> Answer:
+    def _list(self, method: str, body: dict[str, Any] | None) -> Answer:
         assert self._http is not None
         return self._http.call(
             method, f"/lists/{self._options.list_id}", json=body, refusal=lambda a: reason(a.json() or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -107,6 +108,48 @@ def gone(before: Members, now: Members, fields: list[str]) -> pl.DataFrame:
     ]
     both = before.values.with_columns(now.values[field].alias(f"{field}__now") for field in fields)
     return both.select(KEY, *lost).filter(pl.any_horizontal(pl.col(f).is_not_null() for f in fields))
+
+
+def from_text(texts: pl.Series, fields: Mapping[str, str]) -> pl.DataFrame:
+    """Rows from their JSON text; `fields` are those of the Delivery."""
+    import polars as pl
+
+    kinds = {"int64": pl.Int64(), "float64": pl.Float64()}
+    return decoded(texts, pl.DataFrame(schema={name: kinds.get(kind, pl.String()) for name, kind in fields.items()}))
+
+
+def identified(made: Members, fields: list[str]) -> pl.DataFrame:
+    """`key` and `identifier`, one line for each of these fields that is not blank."""
+    import polars as pl
+
+    each = [made.values.select(key=KEY, identifier=_named(field)) for field in fields]
+    return pl.concat(each).drop_nulls("identifier")
+
+
+def unshared(values: pl.DataFrame, fields: list[str], wanted: pl.Series | None) -> pl.DataFrame:
+    """Without the identifiers that others have too, and without rows of which nothing is left."""
+    import polars as pl
+
+    if wanted is not None:
+        taken = [pl.when(~_named(f).is_in(wanted.implode())).then(pl.col(f)).alias(f) for f in fields]
+        values = values.with_columns(taken)
+    return values.filter(pl.any_horizontal(pl.col(f).is_not_null() for f in fields))
+
+
+def sharing(values: pl.DataFrame, fields: list[str], wanted: pl.Series | None) -> pl.Series:
+    """Row by row, whether any of its identifiers is another's too."""
+    import polars as pl
+
+    if wanted is None:
+        return pl.Series([False]).new_from_index(0, values.height)
+    shared = pl.any_horizontal(_named(f).is_in(wanted.implode()).fill_null(False) for f in fields)
+    return values.select(shared).to_series()
+
+
+def _named(field: str) -> pl.Expr:
+    import polars as pl
+
+    return pl.lit(f"{field}:") + pl.col(field)
 
 
 def _quoted(name: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NO_IDENTIFIERS = frozenset({"EXTERN_ID", "COUNTRY", "GEN"})
 _STRONG = ("EMAIL", "PHONE", "MADID")
 _SLOWER = frozenset({4, 17, 32, 341, 368, 613, 80003})
+_TOGETHER = "__together"
 _AGAIN = frozenset({1, 2})
 _ACCESS = frozenset({3, 10, 102, 190, *range(200, 300)})
 TOO_SMALL = "Meta takes nobody out of an audience that would get too small"
@@ -85,6 +86,8 @@ class MetaDestination:
         self._keyed = delivery.key == "EXTERN_ID" or delivery.key not in fields
         self._delivery, self._fields = delivery, [f for f in fields if f != "EXTERN_ID"]
         self._identifying = [f for f in self._fields if f not in _NO_IDENTIFIERS]
+        self._strong = [f for f in self._identifying if f in _STRONG]
+        self._matched_by = self._strong or [_TOGETHER]
 
     def send(self, batch: Batch) -> SendResult:
         if not batch.rows.height:
@@ -94,18 +97,22 @@ class MetaDestination:
         refused = dict(blank)
         if batch.before is not None and batch.before.null_count() < batch.before.len():
             before = self._members(members.decoded(batch.before, batch.rows), batch.key)
-            refused |= self._outdated(before, now, refused, batch.id)
+            refused |= self._outdated(before, now, refused, batch)
         import polars as pl
 
         self._call("POST", now.values.filter(~pl.col(KEY).is_in(list(blank))), batch.id)
         return SendResult(failed=refused)
 
     def remove_rows(self, batch: Batch) -> SendResult:
-        """By everything that was delivered: EXTERN_ID alone is not always found again."""
+        """By everything that was delivered: EXTERN_ID alone is not always found again.
+
+        Who shares an identifier with somebody who stays goes without it and without EXTERN_ID, by which Meta would
+        take the other out as well.
+        """
         if batch.rows.height:
             held = batch.payload if batch.before is None else batch.before.fill_null(batch.payload)
             made = self._members(members.decoded(held, batch.rows), batch.key)
-            return SendResult(failed=self._taken_out(made.values, batch.id))
+            return SendResult(failed=self._out(made.values, batch.wanted, batch.id))
         return SendResult()
 
     def remove(self, keys: pl.Series) -> SendResult:
@@ -121,9 +128,21 @@ class MetaDestination:
             return SendResult(failed=dict.fromkeys(keys, TOO_SMALL) if self._taken_out(rows, "") else {})
         return SendResult()
 
+    def identifiers(self, payload: pl.Series) -> pl.DataFrame:
+        """Each strong field, or all fields together where there is none: names and places alone match nobody."""
+        assert self._delivery is not None
+        rows = members.from_text(payload, self._delivery.fields)
+        made = self._members(rows, self._delivery.key)
+        return members.identified(Members(self._together(made.values), made.reasons), self._matched_by)
+
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         self.prepare(delivery)
         return self.remove(keys)
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """By everything that was delivered, as `remove_rows`."""
+        self.prepare(delivery)
+        return self.remove_rows(batch)
 
     def test(self) -> str:
         answer = self._http().call("GET", "/me/permissions", accept=(400, 401, 403))
@@ -134,24 +153,59 @@ class MetaDestination:
             )
         return "Meta takes the token, with the right ads_management"
 
+    def test_sync(self, delivery: Delivery) -> str:
+        self.prepare(delivery)
+        number = delivery.options.audience_id
+        fields = "id,subtype,permission_for_actions"
+        told = _checked(self._http().call("GET", f"/{number}?fields={fields}", accept=(400, 401, 403, 404)))
+        may = told.get("permission_for_actions")
+        if isinstance(may, dict) and may.get("can_edit") is False:
+            raise DestinationError(f"the audience {number} may not be changed with this token",
+                                   where="destination meta", hint="share it with the system user")  # fmt: skip
+        if told.get("subtype", "CUSTOM") != "CUSTOM":
+            raise DestinationError(f"the audience {number} is no customer list", where="destination meta")
+        return f"Meta lets the audience {number} be changed"
+
     def _members(self, rows: pl.DataFrame, key: str) -> Members:
         assert self._delivery is not None
         return members.members("meta", rows, key, self._fields, self._delivery.options)
 
-    def _outdated(self, before: Members, now: Members, blank: dict[str, str], batch_id: str) -> dict[str, str]:
+    def _together(self, values: pl.DataFrame) -> pl.DataFrame:
+        """With one column more where no field is strong: all that identifies, as one identifier."""
+        import polars as pl
+
+        if self._strong:
+            return values
+        blank = pl.all_horizontal(pl.col(f).is_null() for f in self._identifying)
+        whole = pl.struct(self._identifying).struct.json_encode()
+        return values.with_columns(pl.when(~blank).then(whole).alias(_TOGETHER))
+
+    def _outdated(self, before: Members, now: Members, blank: dict[str, str], batch: Batch) -> dict[str, str]:
         """Take out what people no longer are, and whole people of whom nothing is left; what Meta did not take out.
 
         Identifiers go without EXTERN_ID: with it, Meta would take the whole person out.
         """
         import polars as pl
 
-        strong = [f for f in self._identifying if f in _STRONG]
-        lost = members.gone(before, now, strong or self._identifying)
-        if not strong:
-            lost = before.values.filter(pl.col(KEY).is_in(lost[KEY].implode()))
+        lost = members.gone(before, now, self._strong or self._identifying)
+        if not self._strong:
+            rows = self._together(before.values.filter(pl.col(KEY).is_in(lost[KEY].implode())))
+            lost = members.unshared(rows, self._matched_by, batch.wanted).drop(_TOGETHER)
         lost = lost.filter(~pl.col(KEY).is_in(list(blank)))
+        if self._strong:
+            lost = members.unshared(lost, self._strong, batch.wanted)
         whole = before.values.filter(pl.col(KEY).is_in(list(blank)))
-        return self._taken_out(lost, f"{batch_id}:lost", keyed=False) | self._taken_out(whole, f"{batch_id}:whole")
+        refused = self._taken_out(lost, f"{batch.id}:lost", keyed=False)
+        return refused | self._out(whole, batch.wanted, f"{batch.id}:whole")
+
+    def _out(self, values: pl.DataFrame, wanted: pl.Series | None, batch_id: str) -> dict[str, str]:
+        """Take whole people out, but for what others are known by who stay; what Meta did not take out."""
+        shared = members.sharing(self._together(values), self._matched_by, wanted)
+        refused = self._taken_out(values.filter(~shared), batch_id)
+        if self._strong and shared.any():
+            rest = members.unshared(values.filter(shared).select(KEY, *self._strong), self._strong, wanted)
+            refused |= self._taken_out(rest, f"{batch_id}:unshared", keyed=False)
+        return refused
 
     def _taken_out(self, rows: pl.DataFrame, batch_id: str, *, keyed: bool = True) -> dict[str, str]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
 import uuid
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
 from cdp_core.destinations.http import HttpOptions
+from cdp_core.destinations.services.erasing import erase_by
 from cdp_core.errors import DestinationError, SpecError
 
 if TYPE_CHECKING:
@@ -146,6 +148,16 @@ class SegmentDestination:
         finally:
             http.close()
         return SendResult()
+
+    def erase_rows(self, delivery: Delivery, batch: Batch) -> SendResult:
+        """By the user ids of the rows, whatever their key is."""
+        options: SegmentSyncOptions = delivery.options
+        events = options.as_ == "events"
+        user = "userId" if events else options.user_id or (None if options.anonymous_id else delivery.key)
+        if user not in batch.rows.columns:
+            raise DestinationError("no field holds the user id, by which Segment erases", where=self.where)
+        told = dataclasses.replace(delivery, key=user, options=options.model_copy(update={"user_id": None}))
+        return erase_by(str(user), batch, lambda keys: self.erase(told, keys))
 
     def finish(self, complete: bool) -> None:
         with self._lock:

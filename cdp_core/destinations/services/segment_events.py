@@ -106,7 +106,7 @@ def _wrong() -> pl.Expr:
     someone = pl.any_horizontal(pl.col(n).fill_null("") != "" for n in ("userId", "anonymousId"))
     nameless = (pl.col("type") == "track") & (pl.col("event").fill_null("") == "")
     broken = [
-        pl.when(pl.col(name).is_not_null() & ~_object(name)).then(pl.lit(f"{name} is no JSON object"))
+        pl.when(pl.col(name).is_not_null() & ~is_object(pl.col(name))).then(pl.lit(f"{name} is no JSON object"))
         for name in JSON_FIELDS
     ]
     return pl.coalesce(
@@ -117,9 +117,9 @@ def _wrong() -> pl.Expr:
     )
 
 
-def _object(name: str) -> pl.Expr:
-    whole = pl.col(name).str.json_path_match("$")
-    return whole.is_not_null() & pl.col(name).str.strip_chars_start().str.starts_with("{")
+def is_object(text: pl.Expr) -> pl.Expr:
+    """Whether a text is a JSON object."""
+    return text.str.json_path_match("$").is_not_null() & text.str.strip_chars_start().str.starts_with("{")
 
 
 def _judged(told: pl.DataFrame, message: pl.Series) -> pl.DataFrame:

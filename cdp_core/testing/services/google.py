@@ -44,8 +44,9 @@ class GoogleAudience(StandIn):
             return failure(400, "INVALID_ARGUMENT", wrong)
         if request.path.endswith("ingest"):
             self.consents.append(body.get("consent", {}))
-        if not body.get("validateOnly"):
-            self._take(body["audienceMembers"], add=request.path.endswith("ingest"))
+        if body.get("validateOnly"):
+            return Reply(200, {})
+        self._take(body["audienceMembers"], add=request.path.endswith("ingest"))
         return Reply(200, {"requestId": f"r{len(self.calls)}"})
 
     def _take(self, members: list[dict[str, Any]], *, add: bool) -> None:

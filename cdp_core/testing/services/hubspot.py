@@ -13,18 +13,21 @@ MOST = 100
 class HubSpot(StandIn):
     """Follows developers.hubspot.com (crm/objects, error-handling: multi-status errors). `state` is id → properties;
     who is archived or erased is not in it, and `blocked` are erased addresses. A property `poison` of "single" is an
-    error of its input, "batch" of its batch.
+    error of its input, "batch" of its batch. `properties` are those of the object, all but the own ones of its tests.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.blocked: set[str] = set()
+        self.properties = {"email", "name", "visits", "seen_at", "in_cdp", "poison"}
 
     def handle(self, request: Request) -> Reply:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return Reply(401, {"status": "error", "category": "INVALID_AUTHENTICATION"})
         if request.path == "/account-info/v3/details":
             return Reply(200, {"portalId": 62515})
+        if request.path.startswith("/crm/v3/properties/"):
+            return Reply(200, {"results": [{"name": name, "type": "string"} for name in sorted(self.properties)]})
         told = request.json()
         verb = request.path.rpartition("/")[2]
         if verb == "gdpr-delete":

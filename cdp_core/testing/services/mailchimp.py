@@ -32,6 +32,8 @@ class Mailchimp(StandIn):
         parts = request.path.strip("/").split("/")
         if parts[:2] != ["lists", LIST]:
             return Reply(404, {"title": "Resource Not Found"})
+        if len(parts) == 2 and request.method == "GET":
+            return Reply(200, {"id": LIST, "name": "People"})
         return self._batch(request.json()) if len(parts) == 2 else self._member(parts[3:], request)
 
     def _batch(self, told: dict[str, Any]) -> Reply:

@@ -20,6 +20,7 @@ class MetaAudience(StandIn):
 
     token, audience = "meta-token", "238500"
     permissions: tuple[str, ...] = ("ads_management",)
+    subtype, editable = "CUSTOM", True
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +33,14 @@ class MetaAudience(StandIn):
             return error(190, "Invalid OAuth access token.")
         if request.path == "/me/permissions":
             return Reply(200, {"data": [{"permission": p, "status": "granted"} for p in self.permissions]})
+        if request.path == f"/{self.audience}" and request.method == "GET":
+            wanted = request.query["fields"].split(",")
+            known = {
+                "id": self.audience,
+                "subtype": self.subtype,
+                "permission_for_actions": {"can_edit": self.editable},
+            }
+            return Reply(200, {name: known[name] for name in wanted})
         if request.path != f"/{self.audience}/users":
             return error(100, "Unsupported request. Object does not exist.", 33)
         body = request.json()
