@@ -28,7 +28,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-Kind = Literal["status", "reset", "reset_after", "half", "slow", "loris", "redirect", "endless", "garbage"]
+Kind = Literal[
+    "status", "reset", "reset_after", "half", "slow", "loris", "redirect", "endless", "garbage",
+    "middle", "before_end", "silent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Fault:
     `status` answers so and takes nothing; `reset` hangs up first; `reset_after` takes the rows and hangs up; `half`
     takes them and sends half of the answer; `slow` waits `seconds`, then answers; `loris` sends its answer byte by
     byte, `seconds` apart; `redirect` points to `headers["Location"]`; `endless` never stops sending; `garbage` takes
-    the rows and answers with what is no JSON. `path` limits it to calls whose path starts so.
+    the rows and answers with what is no JSON. `path` limits it to calls whose path starts so. `middle`, `before_end`
+    and `silent` are of transactions: see `cdp_core.testing.proxy`.
     """
 
     kind: Kind
