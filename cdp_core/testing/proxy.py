@@ -96,16 +96,19 @@ class Proxy:
                         if _BEGIN in data:
                             fault, ending = self._called(), False
                         if fault is not None and _strikes(fault, data):
-                            return _hang_up(client)
+                            _hang_up(client)
+                            return
                         ending = ending or _END in data
                         server.sendall(data)
                     elif fault is None or not ending:
                         client.sendall(data)
                     elif fault.kind == "half":
                         client.sendall(data[: len(data) // 2])
-                        return _hang_up(client)
+                        _hang_up(client)
+                        return
                     elif fault.kind == "reset_after":
-                        return _hang_up(client)
+                        _hang_up(client)
+                        return
 
     def _called(self) -> Fault | None:
         with self.lock:

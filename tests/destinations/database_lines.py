@@ -50,11 +50,11 @@ class PostgresLine(Line):
     setup = (
         "CREATE TABLE people (id text PRIMARY KEY, name text, visits bigint, seen_at timestamptz, own integer)",
         "CREATE TABLE effects (id text)",
-        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN INSERT INTO effects VALUES (coalesce(new.id, old.id)); RETURN NULL; END $$",
+        """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO effects VALUES (coalesce(new.id, old.id)); RETURN NULL; END $$""",
         "CREATE TRIGGER a AFTER INSERT OR DELETE ON people FOR EACH ROW EXECUTE FUNCTION tell()",
-        "CREATE TRIGGER b AFTER UPDATE ON people FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) "
-        "EXECUTE FUNCTION tell()",
+        """CREATE TRIGGER b AFTER UPDATE ON people FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*)
+        EXECUTE FUNCTION tell()""",
     )
 
     def query(self, *statements: str) -> list[Any]:
@@ -65,13 +65,14 @@ class PostgresLine(Line):
 
 class MySqlLine(Line):
     setup = (
-        "CREATE TABLE people (id VARCHAR(50) PRIMARY KEY, name VARCHAR(40) CHECK (length(name) <= 40), visits BIGINT,"
-        " seen_at DATETIME(6), own INTEGER)",
+        """CREATE TABLE people (id VARCHAR(50) PRIMARY KEY, name VARCHAR(40) CHECK (length(name) <= 40), visits BIGINT,
+        seen_at DATETIME(6), own INTEGER)""",
         "CREATE TABLE effects (id VARCHAR(50))",
         "CREATE TRIGGER a AFTER INSERT ON people FOR EACH ROW INSERT INTO effects VALUES (new.id)",
         "CREATE TRIGGER b AFTER DELETE ON people FOR EACH ROW INSERT INTO effects VALUES (old.id)",
-        "CREATE TRIGGER c AFTER UPDATE ON people FOR EACH ROW IF NOT (old.name <=> new.name AND old.visits <=>"
-        " new.visits AND old.seen_at <=> new.seen_at) THEN INSERT INTO effects VALUES (new.id); END IF",
+        """CREATE TRIGGER c AFTER UPDATE ON people FOR EACH ROW
+        IF NOT (old.name <=> new.name AND old.visits <=> new.visits AND old.seen_at <=> new.seen_at)
+        THEN INSERT INTO effects VALUES (new.id); END IF""",
     )
 
     def query(self, *statements: str) -> list[Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bucket_relay
 import database_lines
 import test_braze_contract
 import test_customerio_contract
@@ -21,10 +22,9 @@ import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
 import test_webhook
-from fault_kinds import ON_A_LINE, OVER_HTTP, SHORT, Faults
-from syncing import accounted
-
+from fault_kinds import ON_A_LINE, OVER_HTTP, SHORT, TO_A_BUCKET, Faults
 from pydantic import SecretStr
+from syncing import accounted
 
 from cdp_core.destinations.limits import LimitsSpec
 from cdp_core.destinations.sync import SyncResult, run_sync
@@ -43,7 +43,6 @@ from cdp_core.testing.services.salesforce import Salesforce
 from cdp_core.testing.services.segment import Segment
 from cdp_core.testing.services.webhook import Receiver
 
-
 NOWHERE = {"base_url": "http://cdp.invalid"}
 
 
@@ -54,6 +53,8 @@ class Ready:
     `calls_before` are the calls of a run, behind those of its plan, before the first that carries rows. `needs` is the
     fixture whose value makes the stand-in, `faults` are those of the way there, `options` make it give up soon, and
     `nowhere` have a host without a name. `steps` counts the effects beyond one that the rows due need at the service.
+    `refuses` is a field and what the service refuses in it, where the contract has none. `sticks`: a run has one call
+    with rows, so every fault meets the first.
     """
 
     contract: type[DestinationContract]
@@ -67,6 +68,12 @@ class Ready:
     options: Mapping[str, Any] = field(default_factory=lambda: {"timeout": SHORT})
     nowhere: Mapping[str, Any] = field(default_factory=lambda: NOWHERE)
     steps: Callable[[World], int] = lambda world: 0
+    refuses: tuple[str, Any] | None = None
+    sticks: bool = False
+
+    @property
+    def poison(self) -> tuple[str, Any] | None:
+        return self.refuses or self.contract.poison
 
 
 def _receiver() -> Receiver:
@@ -88,6 +95,13 @@ def _database(contract: type[DestinationContract], line: Any, needs: str, scheme
     )  # fmt: skip
 
 
+def _bucket(contract: type[DestinationContract], relay: Any, *, sticks: bool = False) -> Ready:
+    return Ready(
+        contract, relay, "relay", told_of_removals=True, answers=False, needs="moto_server", faults=TO_A_BUCKET,
+        options={}, nowhere={}, sticks=sticks,
+    )  # fmt: skip
+
+
 _WEBHOOK: dict[str, Any] = {"attribute": "_receiver", "answers": False, "nowhere": {"url": "http://cdp.invalid/in"}}
 EVERY: dict[str, Ready] = {
     "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
@@ -95,13 +109,19 @@ EVERY: dict[str, Ready] = {
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),
     "hubspot": Ready(test_hubspot_contract.TestHubSpot, HubSpot, told_of_removals=True),
     "mailchimp": Ready(
-        test_mailchimp_contract.TestMailchimp, Mailchimp, told_of_removals=True, steps=_back_at_mailchimp
+        test_mailchimp_contract.TestMailchimp,
+        Mailchimp,
+        told_of_removals=True,
+        steps=_back_at_mailchimp,
+        refuses=("profile_id", "fake"),
     ),
     "meta": Ready(test_meta_contract.TestMeta, MetaAudience),
     "mysql": _database(database_lines.MySql, database_lines.MySqlLine, "mariadb_server", "mysql"),
     "postgres": _database(database_lines.Postgres, database_lines.PostgresLine, "postgres_server", "postgresql"),
     "salesforce": Ready(test_salesforce_contract.TestSalesforce, Salesforce, calls_before=2),
     "segment": Ready(test_segment_contract.TestSegment, Segment, told_of_removals=True),
+    "storage": _bucket(bucket_relay.Whole, bucket_relay.WholeObjects, sticks=True),
+    "storage_deltas": _bucket(bucket_relay.Deltas, bucket_relay.DeltaObjects),
     "webhook": Ready(test_webhook.TestBatches, _receiver, **_WEBHOOK),
     "webhook row by row": Ready(test_webhook.TestRowByRow, _receiver, **_WEBHOOK),
 }
@@ -185,8 +205,15 @@ class World:
         self.agrees()
 
     def pending(self) -> int:
+        return len(self.ledger("pending"))
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Keys and reasons of the rows that failed."""
+        return [(row["key"], row["error"]) for row in self.ledger("failed")]
+
+    def ledger(self, status: str) -> list[dict[str, Any]]:
         ledger = self.lake.table("sync_ledger")
-        return self.lake.polars(ledger.filter(ledger.status == "pending")).height
+        return self.lake.polars(ledger.filter(ledger.status == status)).to_dicts()
 
     def agrees(self) -> None:
         assert self.there() == expected(list(self.model.values()))

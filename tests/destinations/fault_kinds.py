@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cdp_core.testing.services.base import Fault
 
@@ -50,6 +50,13 @@ OVER_HTTP = Faults(
     away=Fault("status", 503, {"Retry-After": "900"}),
     asks=Fault("status", 429, {"Retry-After": "1234"}),
     no_answers=frozenset({"says an error with 200"}),
+)
+# Clients of buckets do not pass on for how long one is asked to wait.
+TO_A_BUCKET = replace(
+    OVER_HTTP,
+    refused={**OVER_HTTP.refused, "too many calls": (2, Fault("status", 503))},
+    away=Fault("status", 503),
+    asks=None,
 )
 ON_A_LINE = Faults(
     refused={

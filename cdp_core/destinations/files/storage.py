@@ -215,7 +215,7 @@ class StorageDeltasDestination(_Bucket):
         if taken := sorted(set(more) & set(delivery.fields)):
             raise DestinationError(f"the field {taken[0]} is written by itself", where=f"sync {delivery.sync}")
         self._delivery = dataclasses.replace(delivery, fields={**delivery.fields, **more})
-        self._began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self._began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
 
     def send(self, batch: Batch) -> SendResult:
         return self._written(batch, "upsert")

@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             getattr(self, f"_{fault.kind}")(fault, request)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the names that http.server calls)
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the names that http.server calls)
 
     def _request(self) -> Request:
         parts = urlsplit(self.path)
@@ -182,15 +182,18 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _write(self, reply: Reply, cut: int | None = None) -> None:
+        """An answer to HEAD has the length that its headers say, and no body."""
         body = reply.bytes
         self.send_response(reply.status)
         if not any(name.lower() == "content-type" for name in reply.headers):
             self.send_header("Content-Type", "application/json")
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.command != "HEAD" or "Content-Length" not in reply.headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body if cut is None else body[:cut])
+        if self.command != "HEAD":
+            self.wfile.write(body if cut is None else body[:cut])
 
     def _hang_up(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
