@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -106,6 +106,18 @@ class _Bucket:
             fs.put_file(str(local), target)
 
     @contextmanager
+    def _here(self) -> Iterator[None]:
+        """Errors of the temporary file on this machine."""
+        try:
+            yield
+        except OSError as error:
+            raise DestinationError(
+                f"the rows cannot be gathered on this machine: {(error.strerror or type(error).__name__).lower()}",
+                where=self.options.url,
+                hint=f"check the free space of {tempfile.gettempdir()}; what was in the bucket is untouched",
+            ) from None
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -164,12 +176,14 @@ class StorageDestination(_Bucket):
 
         self._clear()
         self._name = delivery.options.file
-        self._folder = tempfile.TemporaryDirectory(prefix="cdp-")
-        self._writer = open_writer(Path(self._folder.name) / PurePosixPath(self._name).name, delivery)
+        with self._here():
+            self._folder = tempfile.TemporaryDirectory(prefix="cdp-")
+            self._writer = open_writer(Path(self._folder.name) / PurePosixPath(self._name).name, delivery)
 
     def send(self, batch: Batch) -> SendResult:
         if batch.rows.height and self._writer is not None:
-            self._writer.write(batch)
+            with self._here():
+                self._writer.write(batch)
         return SendResult()
 
     def finish(self, complete: bool) -> None:
@@ -179,7 +193,8 @@ class StorageDestination(_Bucket):
         if not complete:
             self._clear()
             return
-        writer.close()
+        with self._here():
+            writer.close()
         with self._translated():
             self._put(writer.path, self._name)
         self._clear()
@@ -231,10 +246,12 @@ class StorageDeltasDestination(_Bucket):
         options: DeltaSyncOptions = self._delivery.options
         suffix = options.kind + (".gz" if options.packed == "gzip" else "")
         name = f"{self._began}-{batch.id.replace(':', '-').replace('/', '-')}.{suffix}"
-        with tempfile.TemporaryDirectory(prefix="cdp-") as folder:
-            writer = open_writer(Path(folder) / name, self._delivery)
-            writer.write(_told(batch, operation))
-            writer.close()
+        with ExitStack() as stack:
+            with self._here():
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp-"))
+                writer = open_writer(Path(folder) / name, self._delivery)
+                writer.write(_told(batch, operation))
+                writer.close()
             with self._translated():
                 self._put(writer.path, f"{options.folder.strip('/')}/{name}")
         return SendResult()
