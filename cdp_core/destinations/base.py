@@ -100,11 +100,13 @@ class SendResult:
     """What became of a batch: rows named in `failed` (key → reason) were refused, those in `later` (key → reason) may
     be taken when they are sent again (a lock, a limit), all others were taken.
 
-    A reason says what is wrong and in which field, never a customer's value.
+    A reason says what is wrong and in which field, never a customer's value. `retry_after` is in seconds, when the
+    other side named a time for those that are to come later.
     """
 
     failed: Mapping[Any, str] = field(default_factory=dict)
     later: Mapping[Any, str] = field(default_factory=dict)
+    retry_after: float | None = None
 
 
 class Unavailable(DestinationError, Retryable):

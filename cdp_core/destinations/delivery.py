@@ -3,7 +3,7 @@
 | the destination | what becomes of the rows |
 |---|---|
 | takes them, names some as refused | delivered; the named ones failed |
-| names some to come later | those are sent again, at last left pending |
+| names some to come later | those are sent again, no sooner than it asked, at last left pending |
 | is `Unavailable` | the batch is sent again, with jitter and no sooner than it asked; at last left pending |
 | refuses the batch whole | its halves are sent, down to the rows that are refused alone: those failed |
 | raises anything else | left pending, and the run ends |
@@ -116,7 +116,11 @@ class Sender:
         later = {key: reason for key, reason in _named(result.later).items() if key not in failed}
         if not later:
             return None
-        if tries <= 0 or self.cancelled.is_set():
+        wait = result.retry_after or 0.0
+        self._pace.hold(wait)
+        if wait > self.limits.retry_for:
+            outcome.stop = Unavailable(next(iter(later.values())), where=self.where, retry_after=wait)
+        if tries <= 0 or self.cancelled.is_set() or outcome.stop is not None:
             outcome.later.update(later)
             return None
         self.clock.sleep(min(LONGEST_PAUSE, 2.0 ** (self.limits.attempts - tries - 1)))

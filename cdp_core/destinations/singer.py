@@ -1,7 +1,7 @@
 """Any Singer target as a destination: a program that reads SCHEMA, RECORD and STATE messages.
 
-Specification: https://hub.meltano.com/singer/spec. A target says when what it has read is safe by the end of its
-program, so rows count as delivered when it has ended well, and none before.
+Specification: https://hub.meltano.com/singer/spec. A target says that what it has read is safe by writing the STATE
+that followed it to its output, so rows count as delivered when it has written the last one and ended well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import IO, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,9 @@ _TYPES: dict[str, dict[str, Any]] = {
     "array<string>": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
 }
 
+LONGEST_STATE = 65_536
+"""Bytes at the end of a target's output in which its last state stands."""
+
 
 class SingerOptions(BaseModel):
     """`command` is the target's program with its arguments; `config` is written to a file of mode 0600 for --config."""
@@ -36,6 +39,9 @@ class SingerOptions(BaseModel):
     command: list[str] = Field(min_length=1, description="Program and arguments, such as [target-csv]")
     config: dict[str, Any] = Field(default_factory=dict, repr=False, description="What the target is configured with")
     timeout: float = Field(600, gt=0, description="Seconds the target may take after its last row")
+    confirms: Literal["state", "exit"] = Field(
+        "state", description="exit: for targets that write no state, whose exit code 0 is believed"
+    )
 
 
 class SingerSyncOptions(BaseModel):
@@ -46,7 +52,9 @@ class SingerSyncOptions(BaseModel):
 
 
 class SingerDestination:
-    """One program per run of a sync. Its output and its errors may hold rows, so only its exit code is told."""
+    """One program per run of a sync. Its output and its errors may hold rows, so only its exit code is told. Its output
+    goes to a file that only this user can read, of which the last line is looked at.
+    """
 
     Options: ClassVar[type[BaseModel]] = SingerOptions
     SyncOptions: ClassVar[type[BaseModel]] = SingerSyncOptions
@@ -58,6 +66,7 @@ class SingerDestination:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._stream = ""
+        self._records_sent = 0
 
     @property
     def _shown(self) -> str:
@@ -79,7 +88,9 @@ class SingerDestination:
         config = Path(self._folder.name) / "config.json"
         with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             json.dump(self.options.config, file)
-        self._process = self._started([*self.options.command, "--config", str(config)])
+        self._records_sent = 0
+        with os.fdopen(os.open(self._said, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as said:
+            self._process = self._started([*self.options.command, "--config", str(config)], said)
         properties = {name: _type(kind) for name, kind in delivery.fields.items()}
         if options.removals == "soft":
             properties["_sdc_deleted_at"] = _TYPES["timestamp"]
@@ -126,24 +137,48 @@ class SingerDestination:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
+        state = {"cdp": {"stream": self._stream, "records": self._records_sent}}
+        read_all = True
         try:
-            process.stdin.write(b'{"type": "STATE", "value": {}}\n')
+            process.stdin.write(json.dumps({"type": "STATE", "value": state}).encode() + b"\n")
             process.stdin.close()
+        except OSError:
+            read_all = False
+        try:
             code = process.wait(self.options.timeout)
         except subprocess.TimeoutExpired:
             raise DestinationError(f"did not end within {self.options.timeout:g} s", where=self._shown) from None
-        except OSError:
-            code = process.wait()
         if code:
             raise self._died(code)
+        if not read_all or (self.options.confirms == "state" and self._last_state() != state):
+            raise DestinationError(
+                "the target ended without confirming the last state: rows before it may not be safe",
+                where=self._shown,
+                hint="every row is still to be sent; a target that never writes a state needs confirms: exit",
+            )
 
-    def _started(self, command: list[str]) -> subprocess.Popen[bytes]:
+    @property
+    def _said(self) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / "output"
+
+    def _last_state(self) -> Any:
+        """What stands in the last line of the target's output; None when that is no JSON."""
+        with self._said.open("rb") as output:
+            output.seek(max(0, output.seek(0, os.SEEK_END) - LONGEST_STATE))
+            lines = output.read().strip().splitlines()
+        try:
+            return json.loads(lines[-1]) if lines else None
+        except ValueError:
+            return None
+
+    def _started(self, command: list[str], output: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(  # noqa: S603
                 command,
                 cwd=self.root,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=output,
                 stderr=subprocess.DEVNULL,
             )
         except OSError as error:
@@ -154,6 +189,7 @@ class SingerDestination:
             ) from None
 
     def _records(self, payloads: list[str]) -> None:
+        self._records_sent += len(payloads)
         head = f'{{"type": "RECORD", "stream": {json.dumps(self._stream)}, "record": '
         self._put("".join(f"{head}{payload}}}\n" for payload in payloads).encode())
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bucket_relay import moto_server
 from mariadb import mariadb_server, mysql_url
 from postgres import postgres_server, postgres_url
 from syncing import Syncer
 
 from cdp_core.engine import Engine
 
-__all__ = ["mariadb_server", "mysql_url", "postgres_server", "postgres_url"]
+__all__ = ["mariadb_server", "moto_server", "mysql_url", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture

@@ -1,24 +1,29 @@
 """Every built-in destination over a stand-in of its service, ready to be tested: what the contract tests know of each.
 
-A destination is added here by its contract test and the class of its stand-in.
+A destination is added here by its contract test and the class of its stand-in, or of the line to its real server.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bucket_relay
+import database_lines
 import test_braze_contract
 import test_customerio_contract
 import test_google_contract
 import test_hubspot_contract
+import test_mailchimp_contract
 import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
 import test_webhook
+from fault_kinds import ON_A_LINE, OVER_HTTP, SHORT, TO_A_BUCKET, Faults
+from pydantic import SecretStr
 from syncing import accounted
 
 from cdp_core.destinations.limits import LimitsSpec
@@ -32,41 +37,93 @@ from cdp_core.testing.services.braze import Braze
 from cdp_core.testing.services.customerio import CustomerIo
 from cdp_core.testing.services.google import GoogleAudience
 from cdp_core.testing.services.hubspot import HubSpot
+from cdp_core.testing.services.mailchimp import Mailchimp
 from cdp_core.testing.services.meta import MetaAudience
 from cdp_core.testing.services.salesforce import Salesforce
 from cdp_core.testing.services.segment import Segment
 from cdp_core.testing.services.webhook import Receiver
+
+NOWHERE = {"base_url": "http://cdp.invalid"}
 
 
 @dataclass(frozen=True)
 class Ready:
     """`attribute` is where the contract test looks for its stand-in. `told_of_removals`: taking a row out is an effect
     at the service too. `answers`: an answer of 200 says more than that: one that does not say so is none.
-    `calls_before` are the calls of a run before the first that carries rows.
+    `calls_before` are the calls of a run, behind those of its plan, before the first that carries rows. `needs` is the
+    fixture whose value makes the stand-in, `faults` are those of the way there, `options` make it give up soon, and
+    `nowhere` have a host without a name. `steps` counts the effects beyond one that the rows due need at the service.
+    `refuses` is a field and what the service refuses in it, where the contract has none. `sticks`: a run has one call
+    with rows, so every fault meets the first.
     """
 
     contract: type[DestinationContract]
-    service: Callable[[], StandIn]
+    service: Callable[..., StandIn]
     attribute: str = "service"
     told_of_removals: bool = False
     answers: bool = True
     calls_before: int = 0
+    needs: str = ""
+    faults: Faults = OVER_HTTP
+    options: Mapping[str, Any] = field(default_factory=lambda: {"timeout": SHORT})
+    nowhere: Mapping[str, Any] = field(default_factory=lambda: NOWHERE)
+    steps: Callable[[World], int] = lambda world: 0
+    refuses: tuple[str, Any] | None = None
+    sticks: bool = False
+
+    @property
+    def poison(self) -> tuple[str, Any] | None:
+        return self.refuses or self.contract.poison
 
 
 def _receiver() -> Receiver:
     return Receiver(secret="s3cret", refuses=lambda row: "no name" if "poison" in row["name"] else None)
 
 
+def _back_at_mailchimp(world: World) -> int:
+    """Who has lost the tag is still a member: what has changed is one call, the tag another."""
+    found = {key: world.service.state[key] for key in world.model if key in world.service.state}
+    rows = [(found[key], world.model[key]) for key in found if "cdp" not in found[key]["tags"]]
+    return sum((there["name"], there["visits"]) != (row["name"], row["visits"]) for there, row in rows)
+
+
+def _database(contract: type[DestinationContract], line: Any, needs: str, scheme: str) -> Ready:
+    return Ready(
+        contract, line, "line", told_of_removals=True, calls_before=1, needs=needs, faults=ON_A_LINE,
+        options={"statement_timeout": 1, "connect_timeout": 1},
+        nowhere={"url": SecretStr(f"{scheme}://u:p@cdp.invalid/people")},
+    )  # fmt: skip
+
+
+def _bucket(contract: type[DestinationContract], relay: Any, *, sticks: bool = False) -> Ready:
+    return Ready(
+        contract, relay, "relay", told_of_removals=True, answers=False, needs="moto_server", faults=TO_A_BUCKET,
+        options={}, nowhere={}, sticks=sticks,
+    )  # fmt: skip
+
+
+_WEBHOOK: dict[str, Any] = {"attribute": "_receiver", "answers": False, "nowhere": {"url": "http://cdp.invalid/in"}}
 EVERY: dict[str, Ready] = {
     "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
     "customerio": Ready(test_customerio_contract.TestCustomerIo, CustomerIo, told_of_removals=True),
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),
     "hubspot": Ready(test_hubspot_contract.TestHubSpot, HubSpot, told_of_removals=True),
+    "mailchimp": Ready(
+        test_mailchimp_contract.TestMailchimp,
+        Mailchimp,
+        told_of_removals=True,
+        steps=_back_at_mailchimp,
+        refuses=("profile_id", "fake"),
+    ),
     "meta": Ready(test_meta_contract.TestMeta, MetaAudience),
+    "mysql": _database(database_lines.MySql, database_lines.MySqlLine, "mariadb_server", "mysql"),
+    "postgres": _database(database_lines.Postgres, database_lines.PostgresLine, "postgres_server", "postgresql"),
     "salesforce": Ready(test_salesforce_contract.TestSalesforce, Salesforce, calls_before=2),
     "segment": Ready(test_segment_contract.TestSegment, Segment, told_of_removals=True),
-    "webhook": Ready(test_webhook.TestBatches, _receiver, "_receiver", answers=False),
-    "webhook row by row": Ready(test_webhook.TestRowByRow, _receiver, "_receiver", answers=False),
+    "storage": _bucket(bucket_relay.Whole, bucket_relay.WholeObjects, sticks=True),
+    "storage_deltas": _bucket(bucket_relay.Deltas, bucket_relay.DeltaObjects),
+    "webhook": Ready(test_webhook.TestBatches, _receiver, **_WEBHOOK),
+    "webhook row by row": Ready(test_webhook.TestRowByRow, _receiver, **_WEBHOOK),
 }
 
 State = dict[str, tuple[str, int]]
@@ -81,7 +138,6 @@ class World:
     service: StandIn
     root: Path
     seed: int = 1
-    timeout: float | None = None
     model: dict[str, Row] = field(default_factory=dict)
     clock: FakeClock = field(default_factory=FakeClock)
     runs: int = 0
@@ -97,9 +153,7 @@ class World:
         if self.ready.attribute == "_receiver":
             self.ready.contract._receiver = self.service  # type: ignore[attr-defined]
         destination: Any = self.contract.make(self.root)
-        if self.timeout is not None:
-            options.setdefault("timeout", self.timeout)
-        destination.options = destination.options.model_copy(update=options)
+        destination.options = destination.options.model_copy(update={**self.ready.options, **options})
         return destination
 
     def change(self, rows: int = 6) -> None:
@@ -116,8 +170,8 @@ class World:
 
     def run(self, destination: Any = None, **limits: Any) -> SyncResult | DestinationError:
         """One run, accounted for: what it says of every row is what the ledger says."""
+        plan = self.planned(self.opened())
         destination = destination or self.opened()
-        plan = self.contract.plan(self.lake, destination, list(self.model.values()))
         self.runs += 1
         run_id, told = f"r{self.runs}", LimitsSpec.model_validate({"rows_per_call": 4, **limits})
         found: SyncResult | DestinationError
@@ -131,14 +185,35 @@ class World:
         accounted(self.lake, run_id, plan)
         return found
 
+    def planned(self, destination: Any) -> Any:
+        """The plan of a run, which asks some destinations whether the table is there; faults wait until it is made."""
+        faults = self.service.__dict__.pop("next_fault", None)
+        try:
+            return self.contract.plan(self.lake, destination, list(self.model.values()))
+        finally:
+            if faults is not None:
+                self.service.next_fault = faults  # type: ignore[method-assign]
+
     def settle(self) -> None:
-        """A run without faults, after which the destination is as the model is."""
+        """A run without faults, where anything is to be done, after which the destination is as the model is."""
         self.service.faults.clear()
         self.service.__dict__.pop("next_fault", None)
-        found = self.run()
-        assert isinstance(found, SyncResult), found
-        assert (found.pending, found.failed) == (0, 0), found
+        if any(self.due()) or self.pending():
+            found = self.run()
+            assert isinstance(found, SyncResult), found
+            assert (found.pending, found.failed) == (0, 0), found
         self.agrees()
+
+    def pending(self) -> int:
+        return len(self.ledger("pending"))
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Keys and reasons of the rows that failed."""
+        return [(row["key"], row["error"]) for row in self.ledger("failed")]
+
+    def ledger(self, status: str) -> list[dict[str, Any]]:
+        ledger = self.lake.table("sync_ledger")
+        return self.lake.polars(ledger.filter(ledger.status == status)).to_dicts()
 
     def agrees(self) -> None:
         assert self.there() == expected(list(self.model.values()))
@@ -158,14 +233,19 @@ class World:
         there, wanted = self.there(), expected(list(self.model.values()))
         return sum(there.get(key) != row for key, row in wanted.items()), len(set(there) - set(wanted))
 
+    def effects_due(self) -> int:
+        """How many effects there are when all that is due has been done once."""
+        sent, gone = self.due()
+        return sent + (gone if self.ready.told_of_removals else 0) + self.ready.steps(self)
+
     def on_call(self, number: int, fault: Fault) -> None:
         """The fault happens to the call of that number from now on, counted from 1."""
         left = [number]
 
         def next_fault(path: str) -> Fault | None:
             with self.service.lock:
-                left[0] -= 1
-                return fault if left[0] == 0 else None
+                left[0] -= path != "connect"
+                return fault if left[0] == 0 and path != "connect" else None
 
         self.service.next_fault = next_fault  # type: ignore[method-assign]
 
@@ -177,16 +257,18 @@ class World:
         down: Callable[[], bool] = lambda: False,
         first: Fault | None = None,
     ) -> None:
-        """Every call meets one of the faults with this probability, and always while the service is `down`; the very
-        first meets `first`.
+        """Every call meets one of the faults with this probability, and always that of an outage while the service is
+        `down`; the very first meets `first`.
         """
         before = [first] if first is not None else []
 
         def next_fault(path: str) -> Fault | None:
             with self.service.lock:
+                if down():
+                    return self.ready.faults.away
                 if before:
                     return before.pop()
-                hit = down() or self.chance.random() < share
+                hit = path != "connect" and self.chance.random() < share
                 return self.chance.choice(faults) if hit else None
 
         self.service.next_fault = next_fault  # type: ignore[method-assign]

@@ -332,6 +332,17 @@ def test_mysql_takes_a_statement_that_is_too_slow_for_an_outage(syncer: Make, my
     assert sql(s, "SELECT total FROM people") == [(9.0,)]
 
 
+def test_too_many_connections_are_an_outage(mysql_url: str, mariadb_server: MariaDb) -> None:
+    name = mysql_url.rsplit("/", 1)[1]
+    with mariadb_server.connect() as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'r' WITH MAX_USER_CONNECTIONS 1")
+        cursor.execute(f"GRANT ALL ON {name}.* TO {name}@'%'")
+    crowded = made("mysql", Path(), url=f"mysql://{name}:r@127.0.0.1:{mariadb_server.port}/{name}")
+    with crowded._open(), pytest.raises(Unavailable, match="the user has too many connections"):
+        crowded.test()
+    assert crowded.test()
+
+
 def test_lack_of_rights_is_no_row_error(syncer: Make, mysql_url: str, mariadb_server: MariaDb) -> None:
     s = syncer(destination=made("mysql", Path(), url=mysql_url), options={"table": "people"})
     name = mysql_url.rsplit("/", 1)[1]

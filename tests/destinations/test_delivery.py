@@ -139,6 +139,17 @@ def test_rows_that_shall_come_later_are_sent_again_alone() -> None:
     assert stubborn.sizes == [2, 1, 1]
 
 
+def test_rows_that_shall_come_later_wait_as_long_as_was_asked() -> None:
+    clock, answers = FakeClock(), [SendResult({}, {"p1": "answered 429"}, 90)]
+    service = Service(lambda _: answers.pop(0) if answers else None)
+    assert sender(service, clock).send(batch(2)) == Outcome()
+    assert (service.sizes, clock.monotonic()) == ([2, 1], 90)
+    answers.append(SendResult({}, {"p1": "answered 429"}, 90))
+    outcome = sender(service, clock, retry_for=60).send(batch(2))
+    assert (outcome.later, clock.monotonic()) == ({"p1": "answered 429"}, 90), "longer than a call may wait"
+    assert isinstance(outcome.stop, Unavailable)
+
+
 @pytest.mark.parametrize("error", [Unavailable("gone"), DestinationError("wrong password"), BatchRefused("no")])
 def test_what_was_said_of_rows_holds_when_those_that_come_later_meet_an_error(error: DestinationError) -> None:
     answers: list[Any] = [SendResult({"p0": "bad"}, {"p1": "locked", "p2": "locked"}), error]

@@ -42,6 +42,7 @@ def batch(*rows: dict[str, Any]) -> Batch:
 
 class TestHubSpot(DestinationContract):
     sync_options: ClassVar[dict[str, Any]] = {"membership": "in_cdp", "removal": "membership"}
+    poison: ClassVar[tuple[str, Any] | None] = ("name", "-poison")
 
     @pytest.fixture(autouse=True)
     def _service(self, hubspot: HubSpot) -> None:

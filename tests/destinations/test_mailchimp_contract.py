@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from cdp_core.destinations.base import Batch, Delivery, Destination
+from cdp_core.destinations.base import Batch, Delivery, Destination, Unavailable
 from cdp_core.destinations.services.mailchimp import MailchimpDestination, MailchimpOptions, MailchimpSyncOptions
 from cdp_core.errors import DestinationError
 from cdp_core.testing import DestinationContract
@@ -94,6 +94,15 @@ def test_an_outage_in_the_middle_leaves_the_rest_for_later(mailchimp: Mailchimp)
     assert (result.later, set(mailchimp.state)) == (
         {"p1@x.org": "answered 503", "p2@x.org": "answered 503"}, {"p0@x.org"},
     )  # fmt: skip
+
+
+def test_an_outage_before_anything_was_taken_is_one(mailchimp: Mailchimp) -> None:
+    found, rows = opened(mailchimp), [{"mail": "p0@x.org"}, {"mail": "p1@x.org"}]
+    mailchimp.faults.append(Fault("status", 429, {"Retry-After": "90"}))
+    with pytest.raises(Unavailable, match="429"):
+        found.send(batch(*rows, before=["{}"] * 2))
+    mailchimp.faults.extend([Fault("slow", seconds=0.01), Fault("status", 429, {"Retry-After": "90"})])
+    assert found.send(batch(*rows, before=["{}"] * 2)).retry_after == 90
 
 
 @pytest.mark.parametrize(

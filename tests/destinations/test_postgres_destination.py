@@ -279,6 +279,37 @@ def test_errors_never_hold_the_password(postgres_server: Server, postgres_url: s
         destination(wrong["port"]).test()
 
 
+def test_too_many_connections_are_an_outage_and_a_wrong_password_is_none(
+    db: psycopg.Connection[Any], postgres_url: str
+) -> None:
+    db.execute("DROP ROLE IF EXISTS crowd")
+    db.execute("CREATE ROLE crowd LOGIN PASSWORD 'r' CONNECTION LIMIT 1")
+    _, _, rest = postgres_url.partition("@")
+    crowded = destination(f"postgresql://crowd:r@{rest}")
+    with crowded._open(), pytest.raises(Unavailable, match="it has too many connections"):
+        crowded.test()
+    with pytest.raises(DestinationError, match="the password or the user is wrong") as wrong:
+        destination(f"postgresql://crowd:wrong@{rest}").test()
+    assert not isinstance(wrong.value, Unavailable), "no later try will mend it"
+
+
+def test_a_statement_that_takes_too_long_is_an_outage(
+    s: Syncer, db: psycopg.Connection[Any], postgres_url: str
+) -> None:
+    """Another transaction holds the row; after `statement_timeout` the batch is left for the next run."""
+    s.limits = LimitsSpec(attempts=1)
+    s.profiles([person(1)])
+    s.run()
+    s.profiles([person(1, total=9.0)])
+    s.destination = destination(postgres_url, statement_timeout=1)
+    with db.transaction():
+        db.execute("UPDATE people SET total = 7")
+        with pytest.raises(Unavailable, match="SQLSTATE 57014; raise statement_timeout"):
+            s.run()
+    assert s.run().delivered == 1
+    assert rows(db, "SELECT total FROM people") == [(9.0,)]
+
+
 def test_lack_of_rights_is_no_row_error(s: Syncer, db: psycopg.Connection[Any], postgres_url: str) -> None:
     db.execute("CREATE TABLE people (id text PRIMARY KEY, email text, total float8)")
     db.execute("DROP ROLE IF EXISTS reader")

@@ -19,7 +19,7 @@ from cdp_core.errors import DestinationError
 from cdp_core.testing import DestinationContract
 
 TARGET = """
-import json, os, sys
+import json, os, signal, sys
 if "--help" in sys.argv:
     sys.exit(0)
 config = json.load(open(sys.argv[sys.argv.index("--config") + 1]))
@@ -31,19 +31,29 @@ for line in sys.stdin:
     if message["type"] == "SCHEMA":
         key = message["key_properties"][0]
         json.dump(message["schema"], open(path + ".schema", "w"))
+    elif message["type"] == "STATE":
+        state = message["value"]
     elif message["type"] == "RECORD":
         seen += 1
         if seen == config.get("dies_at"):
-            sys.exit(7)
+            if config["by"] == "SIGKILL":
+                os.kill(os.getpid(), signal.SIGKILL)
+            sys.exit(config["by"])
+        if seen % 5 == 0:
+            print(json.dumps({"bookmark": seen}), flush=True)
         record = message["record"]
         if record.get("_sdc_deleted_at"):
             rows.pop(record[key], None)
         else:
             rows[record[key]] = record
 json.dump(rows, open(path + ".new", "w"))
+if config.get("ends"):
+    sys.exit(config["ends"])
 os.replace(path + ".new", path)
+if not config.get("silent"):
+    print(json.dumps(state), flush=True)
 """
-"""Upserts into a file by the key, whole or not at all."""
+"""Upserts into a file by the key, whole or not at all, and says so by the state that it was given."""
 
 
 def made(root: Path, **config: Any) -> SingerDestination:
@@ -70,10 +80,20 @@ class TestSinger(DestinationContract):
         return list(state(self.root).values())
 
 
-def test_a_target_that_dies_has_taken_nothing(lake: Engine, tmp_path: Path) -> None:
-    s = Syncer(engine=lake, destination=made(tmp_path, dies_at=20), options={"removals": "soft"})
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"dies_at": 20, "by": 7}, "exit code 7"),
+        ({"dies_at": 20, "by": "SIGKILL"}, "exit code -9"),
+        ({"dies_at": 20, "by": 0}, "exit code 0|without confirming the last state"),
+        ({"ends": 1}, "exit code 1"),
+    ],
+)
+def test_a_target_that_dies_has_taken_nothing(lake: Engine, tmp_path: Path, config: dict[str, Any], text: str) -> None:
+    """At its twentieth row, after it has confirmed fifteen; and at its end."""
+    s = Syncer(engine=lake, destination=made(tmp_path, **config), options={"removals": "soft"})
     s.profiles([person(n) for n in range(50)])
-    with pytest.raises(DestinationError, match="exit code 7"):
+    with pytest.raises(DestinationError, match=text):
         s.run()
     assert {row["status"] for row in s.ledger()} == {"pending"}
     run = s.runs()[0]
@@ -81,6 +101,19 @@ def test_a_target_that_dies_has_taken_nothing(lake: Engine, tmp_path: Path) -> N
     s.destination = made(tmp_path)
     assert s.run().delivered == 50
     assert len(state(tmp_path)) == 50
+
+
+def test_a_target_that_writes_no_state_must_be_believed(tmp_path: Path) -> None:
+    for confirms in ("state", "exit"):
+        target = made(tmp_path, silent=True)
+        target.options = target.options.model_copy(update={"confirms": confirms})
+        target.prepare(Delivery(sync="s", key="id", fields={"id": "int64"}, options=SingerSyncOptions(), mode="upsert"))
+        target.send(Batch(rows=pl.DataFrame({"id": [1]}), key="id", payload=pl.Series(['{"id":1}'])))
+        if confirms == "exit":
+            target.finish(True)
+        else:
+            with pytest.raises(DestinationError, match="needs confirms: exit"):
+                target.finish(True)
 
 
 def test_types_and_the_config_file(tmp_path: Path) -> None:

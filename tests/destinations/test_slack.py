@@ -8,9 +8,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from fault_kinds import OVER_HTTP, SHORT
 from syncing import Syncer, person
 
 from cdp_core.destinations.base import Batch, Delivery, ReplacesWhole, SendResult, SupportsTest, Unavailable
+from cdp_core.destinations.limits import LimitsSpec
 from cdp_core.destinations.open import parsed
 from cdp_core.destinations.services.slack import SlackDestination, SlackOptions, SlackSyncOptions
 from cdp_core.errors import DestinationError, SpecError
@@ -184,3 +186,28 @@ def test_a_sync_reports_when_something_changed(
     assert sync.run(confirm=True).removed == 1
     assert [m["text"].partition(",")[0] for m in service.messages] == ["VIP: 3 in all", "VIP: 2 in all"]
     assert {row["status"] for row in sync.ledger()} == {"delivered"}
+
+
+@pytest.mark.parametrize("way", [{}, BY_BOT], ids=["webhook", "bot"])
+def test_no_fault_loses_a_report(
+    service: Slack, opened: Callable[..., SlackDestination], syncer: Callable[..., Syncer], way: dict[str, str]
+) -> None:
+    """Every fault meets a post. A report stands there once, and at most twice where it was taken and the answer lost."""
+    sync = syncer(destination=opened(**way), options={}, clock=FakeClock(), limits=LimitsSpec(attempts=2))
+    sync.destination.options = sync.destination.options.model_copy(update={"timeout": SHORT})
+    kinds = [(fault, 1) for _, fault in OVER_HTTP.refused.values()]
+    kinds += [(fault, 2) for _, fault in OVER_HTTP.ambiguous.values()]
+    kinds = [(fault, most) for fault, most in kinds if fault.kind not in ("loris", "endless")]
+    if way:
+        kinds = [(fault, most) for fault, most in kinds if fault.kind in ("half", "garbage")]
+    for number, (fault, most) in enumerate(kinds):
+        service.faults.append(fault)
+        sync.profiles([person(n) for n in range(number + 1)])
+        try:
+            sync.run()
+        except DestinationError:
+            assert "pending" in {row["status"] for row in sync.ledger()}
+            sync.run()
+        said = [m for m in service.messages if f": {number + 1} in all" in m["text"]]
+        assert 1 <= len(said) <= most, fault
+        assert {row["status"] for row in sync.ledger()} == {"delivered"}

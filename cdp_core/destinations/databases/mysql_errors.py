@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable
 
 _ROWS = {
@@ -29,8 +30,10 @@ _AGAIN = {
     1053: "it is shutting down",
     1158: "the connection was lost",
     1159: "it did not answer in time",
+    1203: "the user has too many connections",
     1205: "somebody else holds a lock on the rows",
     1213: "somebody else changed the same rows",
+    1226: "the user has too many connections, or too many in an hour",
     1317: "the statement was interrupted",
     1927: "the connection was killed",
     1969: "the statement took too long",
@@ -76,6 +79,8 @@ def reason(error: Exception, fields: Iterable[str]) -> str | None:
 def described(error: Exception) -> tuple[str, str | None, bool]:
     """What happened, the next step, and whether trying again may help."""
     code = _code(error)
+    if isinstance(getattr(error, "original_exception", None), socket.gaierror):
+        return "MySQL is not available: the host's name is unknown", "look at the url", True
     if code in _AGAIN:
         hint = "is the server up, and the url right?" if code in (2002, 2003) else None
         return f"MySQL is not available: {_AGAIN[code]}", hint, True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -88,8 +91,16 @@ class PostgresDestination(TableDestination):
 
     @contextmanager
     def _transaction(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        with connection.transaction():
-            yield
+        """A server that needs too long says so itself, by `statement_timeout`; one that says nothing is hung up on."""
+        seconds = self.options.statement_timeout + self.options.connect_timeout
+        silent = threading.Timer(seconds, hang_up, [connection])
+        silent.daemon = True
+        silent.start()
+        try:
+            with connection.transaction():
+                yield
+        finally:
+            silent.cancel()
 
     def _execute(self, connection: Any, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         cursor = connection.execute(statement, values)
@@ -144,3 +155,11 @@ class PostgresDestination(TableDestination):
             return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
         except ValueError:
             return "the url of the destination"
+
+
+def hang_up(connection: psycopg.Connection[Any]) -> None:
+    """From another thread: whoever waits for the server's answer finds the line closed."""
+    import psycopg
+
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)

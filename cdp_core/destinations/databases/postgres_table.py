@@ -25,6 +25,11 @@ POSTGRES = Dialect(
 _ROW_CLASSES = ("22", "23", "44", "P0")
 """SQLSTATE classes that are about a row: data exception, integrity, WITH CHECK OPTION, raised by a trigger."""
 
+_REFUSALS = {
+    "password authentication failed": "the password or the user is wrong",
+    "does not exist": "the user or the database does not exist",
+}
+"""What is said when connecting, without a SQLSTATE, and no later try will mend."""
 _HINTS = {
     "28": "check user and password",
     "3D": "check the name of the database",
@@ -87,14 +92,18 @@ def described(error: psycopg.Error) -> tuple[str, str | None, bool]:
             state[:2] in ("08", "40", "53", "57"),
         )
     if isinstance(error, psycopg.OperationalError):
-        return _unreachable(str(error)), "is the server up, and the url right?", True
+        text = str(error)
+        found = next((told for part, told in _REFUSALS.items() if part in text), None)
+        if found is not None:
+            return f"PostgreSQL cannot be reached: {found}", "look at the url", False
+        return _unreachable(text), "is the server up, and the url right?", True
     return f"the driver refused: {_kind(error)}", "check the url of the destination", False
 
 
 def _unreachable(message: str) -> str:
     known = {
-        "password authentication failed": "the password or the user is wrong",
-        "does not exist": "the user or the database does not exist",
+        "too many": "it has too many connections",
+        "remaining connection slots": "it has too many connections",
         "refused": "the connection was refused",
         "timeout": "the server did not answer in time",
         "resolve": "the host's name is unknown",

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -126,6 +126,18 @@ class _Bucket:
                     self._put(rest, name)
 
     @contextmanager
+    def _here(self) -> Iterator[None]:
+        """Errors of the temporary file on this machine."""
+        try:
+            yield
+        except OSError as error:
+            raise DestinationError(
+                f"the rows cannot be gathered on this machine: {(error.strerror or type(error).__name__).lower()}",
+                where=self.options.url,
+                hint=f"check the free space of {tempfile.gettempdir()}; what was in the bucket is untouched",
+            ) from None
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -190,12 +202,14 @@ class StorageDestination(_Bucket):
 
         self._clear()
         self._name = delivery.options.file
-        self._folder = tempfile.TemporaryDirectory(prefix="cdp-")
-        self._writer = open_writer(Path(self._folder.name) / PurePosixPath(self._name).name, delivery)
+        with self._here():
+            self._folder = tempfile.TemporaryDirectory(prefix="cdp-")
+            self._writer = open_writer(Path(self._folder.name) / PurePosixPath(self._name).name, delivery)
 
     def send(self, batch: Batch) -> SendResult:
         if batch.rows.height and self._writer is not None:
-            self._writer.write(batch)
+            with self._here():
+                self._writer.write(batch)
         return SendResult()
 
     def finish(self, complete: bool) -> None:
@@ -205,7 +219,8 @@ class StorageDestination(_Bucket):
         if not complete:
             self._clear()
             return
-        writer.close()
+        with self._here():
+            writer.close()
         with self._translated():
             self._put(writer.path, self._name)
         self._clear()
@@ -241,7 +256,7 @@ class StorageDeltasDestination(_Bucket):
         if taken := sorted(set(more) & set(delivery.fields)):
             raise DestinationError(f"the field {taken[0]} is written by itself", where=f"sync {delivery.sync}")
         self._delivery = dataclasses.replace(delivery, fields={**delivery.fields, **more})
-        self._began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self._began = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
 
     def send(self, batch: Batch) -> SendResult:
         return self._written(batch, "upsert")
@@ -277,10 +292,12 @@ class StorageDeltasDestination(_Bucket):
         options: DeltaSyncOptions = self._delivery.options
         suffix = options.kind + (".gz" if options.packed == "gzip" else "")
         name = f"{self._began}-{batch.id.replace(':', '-').replace('/', '-')}.{suffix}"
-        with tempfile.TemporaryDirectory(prefix="cdp-") as folder:
-            writer = open_writer(Path(folder) / name, self._delivery)
-            writer.write(_told(batch, operation))
-            writer.close()
+        with ExitStack() as stack:
+            with self._here():
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp-"))
+                writer = open_writer(Path(folder) / name, self._delivery)
+                writer.write(_told(batch, operation))
+                writer.close()
             with self._translated():
                 self._put(writer.path, f"{options.folder.strip('/')}/{name}")
         return SendResult()

@@ -108,8 +108,9 @@ class MailchimpDestination:
         members = {key: self._member(key, text) for key, text in zip(keys, batch.payload.to_list(), strict=True)}
         there = keys if batch.before is None else [k for k, b in zip(keys, batch.before.to_list(), strict=True) if b]
         known = set(there)
-        failed, found = self._new([members[key] for key in keys if key not in known])
-        return self._one_by_one([*there, *found], lambda key: self._changed(key, members[key]), failed)
+        new = [members[key] for key in keys if key not in known]
+        failed, found = self._new(new)
+        return self._one_by_one([*there, *found], lambda key: self._changed(key, members[key]), failed, begun=bool(new))
 
     def remove(self, keys: pl.Series) -> SendResult:
         return self._one_by_one([str(key) for key in keys.to_list()], self._left, {})
@@ -190,14 +191,17 @@ class MailchimpDestination:
         tags = [{"name": self._options.tag, "status": status}]
         self._call("POST", key, "/tags", json={"tags": tags}, accept=(404,) if status == "inactive" else ())
 
-    def _one_by_one(self, keys: list[str], act: Any, failed: dict[Any, str]) -> SendResult:
+    def _one_by_one(self, keys: list[str], act: Any, failed: dict[Any, str], *, begun: bool = False) -> SendResult:
+        """What was taken before an outage stays taken. Raises Unavailable when nothing was, and nothing had `begun`."""
         for place, key in enumerate(keys):
             try:
                 act(key)
             except BatchRefused as refused:
                 failed[key] = refused.reason
             except Unavailable as error:
-                return SendResult(failed, dict.fromkeys(keys[place:], error.what))
+                if not place and not begun:
+                    raise
+                return SendResult(failed, dict.fromkeys(keys[place:], error.what), error.retry_after)
         return SendResult(failed)
 
     def _member(self, key: str, payload: str) -> dict[str, Any]:

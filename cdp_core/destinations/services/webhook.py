@@ -180,7 +180,7 @@ class WebhookDestination:
             except Unavailable as error:
                 if not place:
                     raise
-                return SendResult(failed, dict.fromkeys(keys[place:], error.what))
+                return SendResult(failed, dict.fromkeys(keys[place:], error.what), error.retry_after)
         return SendResult(failed)
 
     def _call(self, batch: Batch, operation: str, url: str, method: str) -> SendResult:

@@ -28,7 +28,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-Kind = Literal["status", "reset", "reset_after", "half", "slow", "loris", "redirect", "endless", "garbage"]
+Kind = Literal[
+    "status", "reset", "reset_after", "half", "slow", "loris", "redirect", "endless", "garbage",
+    "middle", "before_end", "silent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Fault:
     `status` answers so and takes nothing; `reset` hangs up first; `reset_after` takes the rows and hangs up; `half`
     takes them and sends half of the answer; `slow` waits `seconds`, then answers; `loris` sends its answer byte by
     byte, `seconds` apart; `redirect` points to `headers["Location"]`; `endless` never stops sending; `garbage` takes
-    the rows and answers with what is no JSON. `path` limits it to calls whose path starts so.
+    the rows and answers with what is no JSON. `path` limits it to calls whose path starts so. `middle`, `before_end`
+    and `silent` are of transactions: see `cdp_core.testing.proxy`.
     """
 
     kind: Kind
@@ -156,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             getattr(self, f"_{fault.kind}")(fault, request)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the names that http.server calls)
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the names that http.server calls)
 
     def _request(self) -> Request:
         parts = urlsplit(self.path)
@@ -178,15 +182,18 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _write(self, reply: Reply, cut: int | None = None) -> None:
+        """An answer to HEAD has the length that its headers say, and no body."""
         body = reply.bytes
         self.send_response(reply.status)
         if not any(name.lower() == "content-type" for name in reply.headers):
             self.send_header("Content-Type", "application/json")
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.command != "HEAD" or "Content-Length" not in reply.headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body if cut is None else body[:cut])
+        if self.command != "HEAD":
+            self.wfile.write(body if cut is None else body[:cut])
 
     def _hang_up(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

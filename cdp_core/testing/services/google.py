@@ -49,6 +49,11 @@ class GoogleAudience(StandIn):
         self._take(body["audienceMembers"], add=request.path.endswith("ingest"))
         return Reply(200, {"requestId": f"r{len(self.calls)}"})
 
+    def expire(self) -> None:
+        """The token is none any more: /token gives another."""
+        with self.lock:
+            self.token = f"{GoogleAudience.token}-{self.refreshed + 2}"
+
     def _take(self, members: list[dict[str, Any]], *, add: bool) -> None:
         for key in (key for member in members for key in identifiers(member)):
             if add:

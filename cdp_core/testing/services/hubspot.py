@@ -13,7 +13,8 @@ MOST = 100
 class HubSpot(StandIn):
     """Follows developers.hubspot.com (crm/objects, error-handling: multi-status errors). `state` is id → properties;
     who is archived or erased is not in it, and `blocked` are erased addresses. A property `poison` of "single" is an
-    error of its input, "batch" of its batch. `properties` are those of the object, all but the own ones of its tests.
+    error of its input, "batch" of its batch; a name that ends so is an error of its input too. `properties` are those of
+    the object, all but the own ones of its tests.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,8 @@ class HubSpot(StandIn):
         results, errors = [], []
         for each in inputs:
             key, properties = each["id"], each["properties"]
-            if properties.get("poison") == "single" or key in self.blocked:
+            poison = properties.get("poison") == "single" or str(properties.get("name")).endswith("-poison")
+            if poison or key in self.blocked:
                 errors.append(self._error(each, "VALIDATION_ERROR", f"Property of {key} was not valid"))
             elif not create and key not in self.state:
                 errors.append(self._error(each, "OBJECT_NOT_FOUND", f"No contact {key}"))
