@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import test_bigquery_contract
 import test_braze_contract
 import test_customerio_contract
 import test_google_contract
@@ -28,6 +29,7 @@ from cdp_core.errors import DestinationError
 from cdp_core.testing.clock import FakeClock
 from cdp_core.testing.contract import NOW, DestinationContract, Row, expected
 from cdp_core.testing.services.base import Fault, StandIn
+from cdp_core.testing.services.bigquery import BigQueryService
 from cdp_core.testing.services.braze import Braze
 from cdp_core.testing.services.customerio import CustomerIo
 from cdp_core.testing.services.google import GoogleAudience
@@ -58,6 +60,7 @@ def _receiver() -> Receiver:
 
 
 EVERY: dict[str, Ready] = {
+    "bigquery": Ready(test_bigquery_contract.TestBigQuery, BigQueryService, calls_before=4),
     "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
     "customerio": Ready(test_customerio_contract.TestCustomerIo, CustomerIo, told_of_removals=True),
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),
