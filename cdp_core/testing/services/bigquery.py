@@ -47,7 +47,7 @@ class BigQueryService(StandIn):
     def __init__(self) -> None:
         super().__init__()
         self.sql = Tables("bigquery", self.effects)
-        self.sql.connection.execute(f"ATTACH ':memory:' AS \"{PROJECT}\"; CREATE SCHEMA \"{PROJECT}\".{DATASET}")
+        self.sql.connection.execute(f'ATTACH \':memory:\' AS "{PROJECT}"; CREATE SCHEMA "{PROJECT}".{DATASET}')
         self.tokens: set[str] = {"given"}
         self.tables: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, Job] = {}
@@ -59,7 +59,12 @@ class BigQueryService(StandIn):
 
     @property
     def credentials(self) -> str:
-        key = {"type": "service_account", "client_email": ACCOUNT, "private_key_id": "k1", "private_key": pem(rsa_key())}
+        key = {
+            "type": "service_account",
+            "client_email": ACCOUNT,
+            "private_key_id": "k1",
+            "private_key": pem(rsa_key()),
+        }
         return json.dumps({**key, "token_uri": f"{self.url}/token"})
 
     def expire(self) -> None:
@@ -289,7 +294,10 @@ def _column(told: dict[str, Any]) -> str:
     name = '"' + told["name"] + '"'
     kind = _DUCK[told["type"]]
     if kind == "DECIMAL":
-        precision, scale = int(told.get("precision") or 38), int(told.get("scale") or (0 if told.get("precision") else 9))
+        precision, scale = (
+            int(told.get("precision") or 38),
+            int(told.get("scale") or (0 if told.get("precision") else 9)),
+        )
         kind = f"DECIMAL({precision}, {scale})"
     if told.get("mode") == "REPEATED":
         return f"{name} {kind}[]"
