@@ -14,11 +14,10 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import duckdb
 import sqlglot
 
 from cdp_core.testing.services.base import Reply, Request, StandIn
-from cdp_core.testing.services.warehouse import Tables, claims_of, pem, rsa_key
+from cdp_core.testing.services.warehouse import SqlError, Tables, claims_of, pem, rsa_key
 
 PROJECT, DATASET = "shop-1", "crm"
 ACCOUNT = "cdp@shop-1.iam.example"
@@ -29,6 +28,13 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _DUCK = {"STRING": "VARCHAR", "INT64": "BIGINT", "INTEGER": "BIGINT", "FLOAT64": "DOUBLE", "FLOAT": "DOUBLE",
          "BOOL": "BOOLEAN", "BOOLEAN": "BOOLEAN", "DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
          "NUMERIC": "DECIMAL", "BIGNUMERIC": "DECIMAL", "BYTES": "BLOB"}  # fmt: skip
+_ERRORS = {
+    "syntax": ("invalidQuery", "Syntax error"),
+    "missing": ("notFound", "Not found: Table"),
+    "null": ("invalidQuery", "Required field cannot be null"),
+    "too long": ("invalidQuery", "Value has length that exceeds the maximum"),
+    "value": ("invalidQuery", "Bad value"),
+}
 PAGE = 2
 
 
@@ -47,7 +53,7 @@ class BigQueryService(StandIn):
     def __init__(self) -> None:
         super().__init__()
         self.sql = Tables("bigquery", self.effects)
-        self.sql.connection.execute(f'ATTACH \':memory:\' AS "{PROJECT}"; CREATE SCHEMA "{PROJECT}".{DATASET}')
+        self.sql.native(f'ATTACH \':memory:\' AS "{PROJECT}"; CREATE SCHEMA "{PROJECT}".{DATASET}')
         self.tokens: set[str] = {"given"}
         self.tables: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, Job] = {}
@@ -79,17 +85,16 @@ class BigQueryService(StandIn):
     def rows(self, table: str, columns: str = "*", order: str = "ALL") -> list[tuple[Any, ...]]:
         with self.lock:
             named = f'"{PROJECT}".{DATASET}."{table}"'
-            return self.sql.connection.execute(f"SELECT {columns} FROM {named} ORDER BY {order}").fetchall()
+            return self.sql.native(f"SELECT {columns} FROM {named} ORDER BY {order}")
 
     def put(self, table: str, *values: Any) -> None:
         with self.lock:
-            marks = ", ".join("?" for _ in values)
-            self.sql.connection.execute(f'INSERT INTO "{PROJECT}".{DATASET}."{table}" VALUES ({marks})', values)
+            self.sql.insert(f'"{PROJECT}".{DATASET}."{table}"', [list(values)])
 
     def drop_table(self, name: str) -> None:
         with self.lock:
             del self.tables[name]
-            self.sql.connection.execute(f'DROP TABLE "{PROJECT}".{DATASET}."{name}"')
+            self.sql.native(f'DROP TABLE "{PROJECT}".{DATASET}."{name}"')
 
     def handle(self, request: Request) -> Reply:
         with self.lock:
@@ -167,7 +172,7 @@ class BigQueryService(StandIn):
     def _made(self, body: dict[str, Any]) -> dict[str, Any]:
         name, fields = body["tableReference"]["tableId"], body["schema"]["fields"]
         columns = ", ".join(_column(f) for f in fields)
-        self.sql.connection.execute(f'CREATE TABLE "{PROJECT}".{DATASET}."{name}" ({columns})')
+        self.sql.native(f'CREATE TABLE "{PROJECT}".{DATASET}."{name}" ({columns})')
         self.made += 1
         reference = {"projectId": PROJECT, "datasetId": DATASET, "tableId": name}
         told = {**body, "tableReference": reference, "creationTime": str(self.made), "etag": f"e{self.made}"}
@@ -182,7 +187,7 @@ class BigQueryService(StandIn):
             return _error(400, "invalid", "Provided Schema does not match")
         for added in new[len(old) :]:
             named = f'"{PROJECT}".{DATASET}."{table["tableReference"]["tableId"]}"'
-            self.sql.connection.execute(f"ALTER TABLE {named} ADD COLUMN {_column(added)}")
+            self.sql.native(f"ALTER TABLE {named} ADD COLUMN {_column(added)}")
         self.made += 1
         table |= {"schema": {"fields": new}, "etag": f"e{self.made}"}
         return Reply(200, table)
@@ -260,14 +265,9 @@ class BigQueryService(StandIn):
             return "invalidQuery", "Legacy SQL has no MERGE"
         try:
             job.rows = self.sql.run(query["query"])
-        except sqlglot.errors.SqlglotError as error:
-            return "invalidQuery", f"Syntax error: {error}"
-        except duckdb.ConstraintException as error:
-            return "invalidQuery", f"Required field cannot be null: {error}"
-        except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-            return "invalidQuery", f"Bad value: {error}"
-        except duckdb.CatalogException as error:
-            return "notFound", f"Not found: Table {error}"
+        except SqlError as error:
+            reason, words = _ERRORS[error.kind]
+            return reason, f"{words}: {error}"
         return None
 
     def _loaded(self, load: dict[str, Any], content: bytes | None) -> tuple[str, str] | None:
@@ -283,10 +283,8 @@ class BigQueryService(StandIn):
             return "invalid", f"Error while reading data: {error}"
         named = f'"{PROJECT}".{DATASET}."{name}"'
         if load["writeDisposition"] == "WRITE_TRUNCATE":
-            self.sql.connection.execute(f"DELETE FROM {named}")
-        if rows:
-            marks = ", ".join("?" for _ in fields)
-            self.sql.connection.executemany(f"INSERT INTO {named} VALUES ({marks})", rows)
+            self.sql.native(f"DELETE FROM {named}")
+        self.sql.insert(named, rows)
         return None
 
 

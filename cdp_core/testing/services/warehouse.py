@@ -51,6 +51,14 @@ def claims_of(token: str, key: RSAPrivateKey) -> dict[str, Any] | None:
     return claims if header.get("alg") == "RS256" and isinstance(claims, dict) else None
 
 
+class SqlError(Exception):
+    """What went wrong, in one word: syntax, missing, null, value, too long; the text quotes values, as theirs do."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 class Tables:
     """A DuckDB in memory that takes statements of another dialect. `effects` counts how often each key was changed."""
 
@@ -61,17 +69,34 @@ class Tables:
         self.statements: list[str] = []
 
     def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
-        """What the statement finds. Raises sqlglot's or DuckDB's error."""
+        """What the statement finds. Raises SqlError."""
         self.statements.append(statement)
-        (tree,) = sqlglot.parse(statement, read=self.dialect)
-        assert tree is not None
-        target = tree.this if isinstance(tree, sqlglot.exp.Merge | sqlglot.exp.Delete) else None
-        text = self.written(tree)
+        try:
+            (tree,) = sqlglot.parse(statement, read=self.dialect)
+            return self._run(tree, values)
+        except (sqlglot.errors.SqlglotError, duckdb.ParserException, duckdb.BinderException) as error:
+            raise SqlError("syntax", str(error)) from None
+        except duckdb.CatalogException as error:
+            raise SqlError("missing", str(error)) from None
+        except duckdb.ConstraintException as error:
+            raise SqlError("too long" if "CHECK" in str(error) else "null", str(error)) from None
+        except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
+            raise SqlError("value", str(error)) from None
+
+    def native(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+        """A statement in DuckDB's own words."""
+        return self.connection.execute(statement, values).fetchall()
+
+    def insert(self, table: str, rows: list[list[Any]]) -> None:
+        if rows:
+            marks = ", ".join("?" for _ in rows[0])
+            self.connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def _run(self, tree: Any, values: Any) -> list[tuple[Any, ...]]:
+        target = tree.this if isinstance(tree, sqlglot.exp.Merge) else None
         before = self._rows(target)
-        found = self.connection.execute(text, values).fetchall()
-        if isinstance(tree, sqlglot.exp.Merge):
-            after = self._rows(target)
-            self.effects.update(key for key, row in after.items() if before.get(key) != row)
+        found = self.native(self.written(tree), values)
+        self.effects.update(key for key, row in self._rows(target).items() if before.get(key) != row)
         return found
 
     def written(self, tree: sqlglot.exp.Expression) -> str:
