@@ -19,6 +19,7 @@ import test_hubspot_contract
 import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
+import test_snowflake_contract
 import test_webhook
 from syncing import accounted
 
@@ -37,6 +38,7 @@ from cdp_core.testing.services.hubspot import HubSpot
 from cdp_core.testing.services.meta import MetaAudience
 from cdp_core.testing.services.salesforce import Salesforce
 from cdp_core.testing.services.segment import Segment
+from cdp_core.testing.services.snowflake import SnowflakeService
 from cdp_core.testing.services.webhook import Receiver
 
 
@@ -68,6 +70,7 @@ EVERY: dict[str, Ready] = {
     "meta": Ready(test_meta_contract.TestMeta, MetaAudience),
     "salesforce": Ready(test_salesforce_contract.TestSalesforce, Salesforce, calls_before=2),
     "segment": Ready(test_segment_contract.TestSegment, Segment, told_of_removals=True),
+    "snowflake": Ready(test_snowflake_contract.TestSnowflake, SnowflakeService, calls_before=1),
     "webhook": Ready(test_webhook.TestBatches, _receiver, "_receiver", answers=False),
     "webhook row by row": Ready(test_webhook.TestRowByRow, _receiver, "_receiver", answers=False),
 }
