@@ -10,20 +10,21 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import sqlglot
 
 from cdp_core.testing.services.base import Reply, Request, StandIn
-from cdp_core.testing.services.warehouse import SqlError, Tables, claims_of, pem, rsa_key
+from cdp_core.testing.services.warehouse import Tables, claims_of, pem, rsa_key
 
 PROJECT, DATASET = "shop-1", "crm"
 ACCOUNT = "cdp@shop-1.iam.example"
 SCOPES = {"https://www.googleapis.com/auth/bigquery", "https://www.googleapis.com/auth/cloud-platform"}
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _DUCK = {"STRING": "VARCHAR", "INT64": "BIGINT", "INTEGER": "BIGINT", "FLOAT64": "DOUBLE", "FLOAT": "DOUBLE",
          "BOOL": "BOOLEAN", "BOOLEAN": "BOOLEAN", "DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
@@ -263,12 +264,12 @@ class BigQueryService(StandIn):
         query = job.resource["configuration"]["query"]
         if query.get("useLegacySql", True):
             return "invalidQuery", "Legacy SQL has no MERGE"
-        try:
-            job.rows = self.sql.run(query["query"])
-        except SqlError as error:
-            reason, words = _ERRORS[error.kind]
-            return reason, f"{words}: {error}"
-        return None
+        found = self.sql.run(query["query"])
+        job.rows = found.rows
+        if found.error is None:
+            return None
+        reason, words = _ERRORS[found.error]
+        return reason, f"{words}: {found.text}"
 
     def _loaded(self, load: dict[str, Any], content: bytes | None) -> tuple[str, str] | None:
         name = load["destinationTable"]["tableId"]
@@ -325,7 +326,7 @@ def _value(given: Any, told: dict[str, Any]) -> Any:
         "FLOAT64": isinstance(given, int | float) or given in ("NaN", "Infinity", "-Infinity") or _number(given),
         "NUMERIC": isinstance(given, str),
         "BIGNUMERIC": isinstance(given, str),
-        "DATE": isinstance(given, str) and len(given) == 10 and bool(date.fromisoformat(given)),
+        "DATE": isinstance(given, str) and bool(_DAY.fullmatch(given)),
         "TIMESTAMP": isinstance(given, str) and bool(_TIME.fullmatch(given)),
     }[kind]
     if not good:

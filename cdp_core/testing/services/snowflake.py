@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from cdp_core.destinations.jwt import fingerprint
 from cdp_core.testing.services.base import Reply, Request, StandIn
-from cdp_core.testing.services.warehouse import SqlError, Tables, claims_of, rsa_key
+from cdp_core.testing.services.warehouse import Tables, claims_of, rsa_key
 
 ACCOUNT, USER, DATABASE, SCHEMA, WAREHOUSE = "myorg-shop", "cdp_writer", "SHOP", "CRM", "LOAD"
 PAT = "pat-1"
@@ -77,8 +77,8 @@ class Statement:
 
 
 class SnowflakeService(StandIn):
-    """`looks` is how often a statement must be looked at before it has ended; 0 answers at once. `errors` happen to the
-    next statements: (status, code, sqlState). `executed` counts statements that were run, by their first word.
+    """`looks` is how often a MERGE or DELETE must be looked at before it has ended; 0 answers at once. `errors` happen
+    to the next statements: (status, code, sqlState).
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,6 @@ class SnowflakeService(StandIn):
         self.by_request: dict[str, Statement] = {}
         self.by_handle: dict[str, Statement] = {}
         self.errors: list[tuple[int, str, str]] = []
-        self.executed: list[str] = []
         self.looks = 0
         self.expired = 0
 
@@ -155,7 +154,8 @@ class SnowflakeService(StandIn):
             return Reply(422, _failure("002043", "02000", "Object does not exist, or operation cannot be performed."))
         if body.get("warehouse") != WAREHOUSE:
             return Reply(422, _failure("000606", "57P03", "No active warehouse selected in the current session."))
-        statement = Statement(looks=self.looks)
+        changing = body["statement"].startswith(("MERGE", "DELETE"))
+        statement = Statement(looks=self.looks if changing else 0)
         self.by_request[str(asked)] = self.by_handle[statement.handle] = statement
         self._run(statement, body)
         return self._shown(statement)
@@ -167,11 +167,10 @@ class SnowflakeService(StandIn):
         if len(text.encode()) + sum(len(value.encode()) for value in values) > LONGEST:
             statement.error = ("000099", "54001", "the text is longer than 1 MB")
             return
-        self.executed.append(text.split()[0])
-        try:
-            statement.rows = self.sql.run(text, values or None)
-        except SqlError as error:
-            statement.error = (*_ERRORS[error.kind], str(error))
+        found = self.sql.run(text, values or None)
+        statement.rows = found.rows
+        if found.error is not None:
+            statement.error = (*_ERRORS[found.error], found.text)
 
     def _shown(self, statement: Statement, partition: int = 0) -> Reply:
         told = {"statementHandle": statement.handle, "statementStatusUrl": f"/api/v2/statements/{statement.handle}"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -51,12 +52,13 @@ def claims_of(token: str, key: RSAPrivateKey) -> dict[str, Any] | None:
     return claims if header.get("alg") == "RS256" and isinstance(claims, dict) else None
 
 
-class SqlError(Exception):
-    """What went wrong, in one word: syntax, missing, null, value, too long; the text quotes values, as theirs do."""
+@dataclass(frozen=True)
+class Found:
+    """Rows, or what went wrong in one word (syntax, missing, null, value, too long) and in a text with values in it."""
 
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    error: str | None = None
+    text: str = ""
 
 
 class Tables:
@@ -68,20 +70,19 @@ class Tables:
         self.connection.execute("SET TimeZone = 'UTC'")
         self.statements: list[str] = []
 
-    def run(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
-        """What the statement finds. Raises SqlError."""
+    def run(self, statement: str, values: Any = None) -> Found:
         self.statements.append(statement)
         try:
             (tree,) = sqlglot.parse(statement, read=self.dialect)
-            return self._run(tree, values)
+            return Found(self._run(tree, values))
         except (sqlglot.errors.SqlglotError, duckdb.ParserException, duckdb.BinderException) as error:
-            raise SqlError("syntax", str(error)) from None
+            return Found(error="syntax", text=str(error))
         except duckdb.CatalogException as error:
-            raise SqlError("missing", str(error)) from None
+            return Found(error="missing", text=str(error))
         except duckdb.ConstraintException as error:
-            raise SqlError("too long" if "CHECK" in str(error) else "null", str(error)) from None
+            return Found(error="too long" if "CHECK" in str(error) else "null", text=str(error))
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-            raise SqlError("value", str(error)) from None
+            return Found(error="value", text=str(error))
 
     def native(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         """A statement in DuckDB's own words."""
