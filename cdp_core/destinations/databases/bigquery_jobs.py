@@ -99,7 +99,7 @@ class BigQuery:
             raise self.refused(200, error)
         return found
 
-    def rows(self, job: Job, columns: int) -> list[list[Any]]:
+    def rows(self, job: Job) -> list[list[Any]]:
         """What a query that has ended found, values as text."""
         found: list[list[Any]] = []
         page: str | None = ""
@@ -109,7 +109,7 @@ class BigQuery:
             told = self.told("GET", f"/queries/{job.id}", params=params)
             if not told.get("jobComplete"):
                 raise Unavailable("the result is not there yet", where=self.http.where)
-            found += [[cell.get("v") for cell in row.get("f") or ()][:columns] for row in told.get("rows") or ()]
+            found += [[cell.get("v") for cell in row.get("f") or ()] for row in told.get("rows") or ()]
             page = told.get("pageToken") or None
         return found
 

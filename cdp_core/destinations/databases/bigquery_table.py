@@ -109,16 +109,13 @@ def check_name(name: str) -> None:
 def value(expression: str, kind: str, there: Column, *, where: str) -> str:
     """The staged value as the column takes it. Raises DestinationError where no value can be."""
     made = schema_field("", kind)
-    if there.repeated is not (made["mode"] == "REPEATED") or there.type not in _CASTS[made["type"]]:
+    takes = {"STRING"} if there.repeated else _CASTS[made["type"]]
+    if there.repeated is not (made["mode"] == "REPEATED") or there.type not in takes:
         held = f"ARRAY<{there.type}>" if there.repeated else there.type
         raise DestinationError(
             f"the column {there.name} is {held} and takes no {kind}", where=where, hint="map a field of its type"
         )
-    if there.type == made["type"]:
-        return expression
-    if there.repeated:
-        raise DestinationError(f"the column {there.name} is no ARRAY<STRING>", where=where, hint="name another column")
-    return f"CAST({expression} AS {there.type})"
+    return expression if there.type == made["type"] else f"CAST({expression} AS {there.type})"
 
 
 def unfit(rows: pl.DataFrame, columns: Mapping[str, Column]) -> dict[str, pl.Expr]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult
@@ -65,11 +64,6 @@ class Warehouse(KeyedRows):
 
     @abstractmethod
     def _delete(self, keys: pl.DataFrame) -> None: ...
-
-    def _absent(self, rows: pl.DataFrame, key: str, found: Iterable[Any]) -> tuple[dict[Any, str], pl.DataFrame]:
-        """Keys that the table lacks with the reason, and the rows that it has."""
-        failed = self._named(rows, key, list(found))
-        return failed, rows.filter(~rows[key].is_in(list(failed))) if failed else rows
 
 
 def mark(*parts: str | bytes | None) -> str:
