@@ -44,12 +44,13 @@ _KINDS = (
     ("overflow", "out of range"),
     ("exceeds", "too long or out of range"),
     ("too long", "too long"),
-    ("Bad ", "not a value of the column's type"),
-    ("Invalid ", "not a value of the column's type"),
-    ("Could not parse", "not a value of the column's type"),
-    ("cast", "not a value of the column's type"),
+    ("bad ", "not a value of the column's type"),
+    ("invalid ", "not a value of the column's type"),
+    ("could not ", "not a value of the column's type"),
 )
-_CONFLICT = "Could not serialize access"
+_PASSING = ("could not serialize access", "streaming buffer")
+_OF_STATEMENT = ("syntax error", "unrecognized name", "no matching signature", "partition elimination")
+"""Not of the rows, though the reason is the same as theirs."""
 
 
 @dataclass
@@ -113,13 +114,13 @@ class BigQuery:
             page = told.get("pageToken") or None
         return found
 
+    def at(self) -> dict[str, str]:
+        """The project and, once it is known, the location."""
+        return {"projectId": self.project, **({"location": self.location} if self.location else {})}
+
     def _begun(self, job: Job) -> dict[str, Any]:
         """As it is after the insert. One that has failed before under this id is begun under another."""
-        reference = {"projectId": self.project, "jobId": job.id, "location": self.location}
-        body = {
-            "jobReference": {name: value for name, value in reference.items() if value},
-            "configuration": job.configuration,
-        }
+        body = {"jobReference": {**self.at(), "jobId": job.id}, "configuration": job.configuration}
         answer = self._inserted(body, job.content)
         if answer.status != 409:
             return self._job(self._read(answer))
@@ -212,13 +213,13 @@ class BigQuery:
 
     def refused(self, status: int, error: Mapping[str, Any], wait: float | None = None) -> DestinationError:
         """By the reason. The message quotes values, so only its kind is told."""
-        reason, message = str(error.get("reason") or ""), str(error.get("message") or "")
+        reason, message = str(error.get("reason") or ""), str(error.get("message") or "").lower()
         word = reason if reason.isalpha() and len(reason) < 40 else f"answered {status}"
-        if status == 412 or reason in _LATER or _CONFLICT in message:
+        if status == 412 or reason in _LATER or any(text in message for text in _PASSING):
             wait = wait or (LONG_QUOTA_WAIT if reason == "quotaExceeded" else None)
             return Unavailable(f"BigQuery: {word}", where=self.http.where, retry_after=wait)
-        if reason in _OF_ROWS:
-            kind = next((told for text, told in _KINDS if text.lower() in message.lower()), "the data were refused")
+        if reason in _OF_ROWS and not any(text in message for text in _OF_STATEMENT):
+            kind = next((told for text, told in _KINDS if text in message), "the data were refused")
             return BatchRefused(f"{kind} ({word})", where=self.http.where)
         return DestinationError(f"BigQuery refused: {word}", where=self.http.where, hint=_HINTS.get(reason))
 

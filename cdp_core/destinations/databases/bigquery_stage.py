@@ -51,9 +51,8 @@ class Dataset:
 
     def plan(self, sql: str) -> None:
         """Have the query looked at without running it."""
-        at = {"projectId": self.api.project, "location": self.api.location}
-        body = {"configuration": {"dryRun": True, "query": _query(sql)}, "jobReference": at}
-        self.api.told("POST", "/jobs", body)
+        configuration = {"dryRun": True, "query": _query(sql)}
+        self.api.told("POST", "/jobs", {"configuration": configuration, "jobReference": self.api.at()})
 
     def reference(self, name: str) -> dict[str, str]:
         return {"projectId": self.api.project, "datasetId": self.name, "tableId": name}
