@@ -96,6 +96,7 @@ def test_a_job_that_does_not_end_is_waited_for_by_the_next_try(service: BigQuery
     service.looks = 1
     destination.send(batch())
     assert (len(jobs(service, "load")), len(jobs(service, "query"))) == (1, 1)
+    assert sum(call.path.startswith("/upload") for call in service.calls) == 1, "what has begun is not sent again"
 
 
 @pytest.mark.parametrize(

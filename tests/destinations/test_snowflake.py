@@ -18,7 +18,7 @@ from cdp_core.destinations.databases.snowflake import SnowflakeDestination
 from cdp_core.errors import DestinationError
 from cdp_core.testing.clock import FakeClock
 from cdp_core.testing.services.snowflake import LONGEST, PAT, SnowflakeService
-from cdp_core.testing.services.warehouse import pem, rsa_key
+from cdp_core.testing.services.tokens import pem, rsa_key
 
 Make = Callable[..., Syncer]
 TABLE = SnowflakeDestination.SyncOptions(table="people")
@@ -146,6 +146,15 @@ def test_statements_stay_below_one_megabyte(service: SnowflakeService, syncer: M
     assert 3 <= len(sizes) <= 8
     assert max(sizes) < LONGEST
     assert service.rows("PEOPLE", "count(*), count(DISTINCT ID)") == [(3000, 3000)]
+
+
+def test_a_batch_that_grows_beyond_a_statement_is_halved(service: SnowflakeService) -> None:
+    """Short names and many small numbers are longer in the statement than in the payload."""
+    destination = prepared(service)
+    rows = {"id": [f"{n:060}" for n in range(15_000)], "n": [0] * 15_000}
+    with pytest.raises(BatchRefused, match="too long for one statement"):
+        destination.send(batch(**rows))
+    assert not destination.send(batch(**{name: values[:7_500] for name, values in rows.items()})).failed
 
 
 def test_statements_run_in_utc_and_say_whose_they_are(service: SnowflakeService) -> None:

@@ -12,7 +12,7 @@ from cdp_core.destinations.base import Destination
 from cdp_core.destinations.databases.snowflake import SnowflakeDestination
 from cdp_core.testing import contract
 from cdp_core.testing.services.snowflake import ACCOUNT, USER, SnowflakeService
-from cdp_core.testing.services.warehouse import pem, rsa_key
+from cdp_core.testing.services.tokens import pem, rsa_key
 
 TABLE = "PEOPLE"
 

@@ -116,17 +116,12 @@ class BigQueryDestination(Warehouse):
                 self._remember(told)
             elif not self._found(delivery):
                 raise Unavailable("the table cannot be seen yet", where=self._shown())
-        missing = {name: kind for name, kind in delivery.fields.items() if name.lower() not in self._columns}
-        if delivery.key in missing:
-            raise DestinationError(
-                f"the table {delivery.options.table} has no column {delivery.key!r}",
-                where=f"sync {delivery.sync}",
-                hint="rows are merged by the key: add the column, or name another table",
-            )
-        if missing:
+        self._check_key(delivery)
+        if missing := self._missing(delivery):
             added = [*self._schema, *(tables.schema_field(name, kind) for name, kind in missing.items())]
             self._remember(self._connected().change(delivery.options.table, added, self._etag))
-        self._check_columns(delivery)
+        self._check_filled(delivery)
+        self._values(delivery.fields)
 
     def _found(self, delivery: Delivery) -> bool:
         told = self._connected().table(delivery.options.table)
@@ -143,15 +138,6 @@ class BigQueryDestination(Warehouse):
         self._columns = {column.name.lower(): column for column in map(tables.column, self._schema)}
         self._etag, self._created = str(told.get("etag") or ""), str(told.get("creationTime") or "")
         self._connected().api.location = self.options.location or told.get("location")
-
-    def _check_columns(self, delivery: Delivery) -> None:
-        mapped = {name.lower() for name in delivery.fields}
-        for column in self._columns.values():
-            if column.required and not column.filled and column.name.lower() not in mapped:
-                raise DestinationError(
-                    f"the column {column.name} allows no null and is not mapped", where=f"syncs.{delivery.sync}.mapping"
-                )
-        self._values(delivery.fields)
 
     def _values(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Quoted names of columns and what they are set to, in the order of the staged columns."""

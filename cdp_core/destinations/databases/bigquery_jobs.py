@@ -55,19 +55,22 @@ _OF_STATEMENT = ("syntax error", "unrecognized name", "no matching signature", "
 
 @dataclass
 class Job:
-    """What a job is begun with. Once a job has failed under its id, it is begun under another: ids are used once."""
+    """What a job is begun with. Once a job has failed under its id, it is begun under another: ids are used once.
+    `known`: BigQuery has said that it has begun, so that it is looked at and not sent again.
+    """
 
     name: str
     configuration: Mapping[str, Any]
     content: bytes | None = None
     again: str = ""
+    known: bool = False
 
     @property
     def id(self) -> str:
         return f"{self.name}{self.again}"
 
     def renamed(self) -> None:
-        self.again = f"_{uuid.uuid4().hex[:12]}"
+        self.again, self.known = f"_{uuid.uuid4().hex[:12]}", False
 
 
 class BigQuery:
@@ -120,11 +123,14 @@ class BigQuery:
 
     def _begun(self, job: Job) -> dict[str, Any]:
         """As it is after the insert. One that has failed before under this id is begun under another."""
+        if job.known:
+            return self._looked(job.id)
         body = {"jobReference": {**self.at(), "jobId": job.id}, "configuration": job.configuration}
         answer = self._inserted(body, job.content)
+        found = self._looked(job.id) if answer.status == 409 else self._job(self._read(answer))
+        job.known = True
         if answer.status != 409:
-            return self._job(self._read(answer))
-        found = self._looked(job.id)
+            return found
         if _ended(found) and _error_in(found):
             job.renamed()
             return self._begun(job)

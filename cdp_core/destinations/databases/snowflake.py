@@ -25,6 +25,9 @@ from cdp_core.errors import DestinationError
 if TYPE_CHECKING:
     import polars as pl
 
+STATEMENT_BYTES = 950_000
+"""Snowflake keeps statements up to 1 MB, their values included; a longer batch is halved."""
+
 
 class SnowflakeOptions(HttpOptions):
     """Log in with `user` and `private_key`, or with a `token`; keys and tokens belong in the environment."""
@@ -115,19 +118,14 @@ class SnowflakeDestination(Warehouse):
             self._run(f"CREATE TABLE IF NOT EXISTS {table} ({self._definition(delivery)})")
             if not self._found(delivery):
                 raise Unavailable("the table cannot be seen yet", where=self._shown())
-        missing = {name: kind for name, kind in delivery.fields.items() if self._same(name) not in self._columns}
-        if delivery.key in missing:
-            raise DestinationError(
-                f"the table {delivery.options.table} has no column {self._same(delivery.key)!r}",
-                where=f"sync {delivery.sync}",
-                hint="rows are merged by the key: add the column, or name another table",
-            )
-        if missing:
+        self._check_key(delivery)
+        if missing := self._missing(delivery):
             for name, kind in missing.items():
                 column = f"{tables.quoted(self._same(name))} {tables.type_of(kind)}"
                 self._run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
             self._found(delivery)
-        self._check_columns(delivery)
+        self._check_filled(delivery)
+        self._merge(delivery.fields, delivery.key)
 
     def _definition(self, delivery: Delivery) -> str:
         """The primary key is not enforced by Snowflake; it says what the key is."""
@@ -143,15 +141,6 @@ class SnowflakeDestination(Warehouse):
         found = [tables.column(row) for row in self._run(query, names)]
         self._columns = {column.name: column for column in found}
         return bool(found)
-
-    def _check_columns(self, delivery: Delivery) -> None:
-        mapped = {self._same(name) for name in delivery.fields}
-        for column in self._columns.values():
-            if column.required and not column.filled and column.name not in mapped:
-                raise DestinationError(
-                    f"the column {column.name} allows no null and is not mapped", where=f"syncs.{delivery.sync}.mapping"
-                )
-        self._merge(delivery.fields, delivery.key)
 
     def _merge(self, fields: Mapping[str, str], key: str) -> Merge:
         there = {name: self._columns[self._same(name)] for name in fields}
@@ -175,6 +164,8 @@ class SnowflakeDestination(Warehouse):
     def _write(self, rows: pl.DataFrame, batch: Batch) -> dict[Any, str]:
         delivery = self._prepared()
         text = tables.as_json(rows)
+        if rows.height > 1 and len(text.encode()) > STATEMENT_BYTES:
+            raise BatchRefused("too long for one statement", where=self._shown())
         merge = self._merge({name: delivery.fields[name] for name in rows.columns}, batch.key)
         failed: dict[Any, str] = {}
         if delivery.mode == "update":

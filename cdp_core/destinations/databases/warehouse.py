@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.destinations.databases.keyed import KeyedRows
+from cdp_core.errors import DestinationError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 class Warehouse(KeyedRows):
     """Rows are merged by the sync's key and deleted by it; other rows of the table are never touched."""
+
+    def __init__(self, options: Any, root: Path) -> None:
+        super().__init__(options, root)
+        self._columns: Mapping[str, Any] = {}
 
     def prepare(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -41,9 +48,10 @@ class Warehouse(KeyedRows):
     def erase(self, delivery: Delivery, keys: pl.Series) -> SendResult:
         self._delivery = delivery
         try:
-            if self._found(delivery):
-                return self.remove(keys)
-            return SendResult()
+            if not self._found(delivery):
+                return SendResult()
+            self._check_key(delivery)
+            return self.remove(keys)
         finally:
             self.finish(True)
 
@@ -56,7 +64,7 @@ class Warehouse(KeyedRows):
 
     @abstractmethod
     def _found(self, delivery: Delivery) -> bool:
-        """Whether the table is there; what it is like is remembered."""
+        """Whether the table is there; its columns are remembered, by their names as `_same` has them."""
 
     @abstractmethod
     def _write(self, rows: pl.DataFrame, batch: Batch) -> dict[Any, str]:
@@ -64,6 +72,27 @@ class Warehouse(KeyedRows):
 
     @abstractmethod
     def _delete(self, keys: pl.DataFrame) -> None: ...
+
+    def _missing(self, delivery: Delivery) -> dict[str, str]:
+        """Fields for which the table has no column, with their types."""
+        return {name: kind for name, kind in delivery.fields.items() if self._same(name) not in self._columns}
+
+    def _check_key(self, delivery: Delivery) -> None:
+        if self._same(delivery.key) not in self._columns:
+            raise DestinationError(
+                f"the table {self._plain(delivery.options)} has no column {self._same(delivery.key)!r}",
+                where=f"sync {delivery.sync}",
+                hint="rows are merged by the key: add the column, or name another table",
+            )
+
+    def _check_filled(self, delivery: Delivery) -> None:
+        """Raises DestinationError for a column that wants a value and is given none."""
+        mapped = {self._same(name) for name in delivery.fields}
+        for name, column in self._columns.items():
+            if column.required and not column.filled and name not in mapped:
+                raise DestinationError(
+                    f"the column {column.name} allows no null and is not mapped", where=f"syncs.{delivery.sync}.mapping"
+                )
 
 
 def mark(*parts: str | bytes | None) -> str:

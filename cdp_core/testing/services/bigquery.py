@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,12 +16,11 @@ from urllib.parse import parse_qs, unquote
 import sqlglot
 
 from cdp_core.testing.services.base import Reply, Request, StandIn
-from cdp_core.testing.services.warehouse import Tables, claims_of, pem, rsa_key
+from cdp_core.testing.services.tokens import granted, service_account
+from cdp_core.testing.services.warehouse import Tables
 
 PROJECT, DATASET = "shop-1", "crm"
-ACCOUNT = "cdp@shop-1.iam.example"
 SCOPES = {"https://www.googleapis.com/auth/bigquery", "https://www.googleapis.com/auth/cloud-platform"}
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -66,13 +64,7 @@ class BigQueryService(StandIn):
 
     @property
     def credentials(self) -> str:
-        key = {
-            "type": "service_account",
-            "client_email": ACCOUNT,
-            "private_key_id": "k1",
-            "private_key": pem(rsa_key()),
-        }
-        return json.dumps({**key, "token_uri": f"{self.url}/token"})
+        return service_account(f"{self.url}/token")
 
     def expire(self) -> None:
         with self.lock:
@@ -109,18 +101,9 @@ class BigQueryService(StandIn):
             return self._resource(request, [unquote(part) for part in request.path.strip("/").split("/")])
 
     def _token(self, request: Request) -> Reply:
-        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
-        good = form.get("refresh_token") == "refresh" and form.get("client_secret") == "secret"
-        if form.get("grant_type") == JWT_BEARER:
-            claims = claims_of(form.get("assertion", ""), rsa_key()) or {}
-            now = time.time()
-            good = (
-                claims.get("iss") == ACCOUNT
-                and claims.get("aud") == f"{self.url}/token"
-                and claims.get("scope") in SCOPES
-                and now - 300 < claims["iat"] <= now + 5
-                and now < claims["exp"] <= claims["iat"] + 3600
-            )
+        form = parse_qs(request.body.decode())
+        fresh = form.get("refresh_token") == ["refresh"] and form.get("client_secret") == ["secret"]
+        good = fresh or granted(request.body, f"{self.url}/token", SCOPES)
         if not good:
             return Reply(400, {"error": "invalid_grant"})
         self.made += 1

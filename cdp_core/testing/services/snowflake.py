@@ -16,7 +16,8 @@ from sqlglot import exp
 
 from cdp_core.destinations.jwt import fingerprint
 from cdp_core.testing.services.base import Reply, Request, StandIn
-from cdp_core.testing.services.warehouse import Tables, claims_of, rsa_key
+from cdp_core.testing.services.tokens import claims_of, rsa_key
+from cdp_core.testing.services.warehouse import Tables
 
 ACCOUNT, USER, DATABASE, SCHEMA, WAREHOUSE = "myorg-shop", "cdp_writer", "SHOP", "CRM", "LOAD"
 PAT = "pat-1"

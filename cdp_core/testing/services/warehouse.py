@@ -6,50 +6,12 @@ prove that the warehouse reads it: sqlglot takes more than any one of them, and 
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 import sqlglot
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-
-
-@functools.cache
-def rsa_key() -> RSAPrivateKey:
-    """One for the process: making one takes a tenth of a second."""
-    return generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def pem(key: RSAPrivateKey, password: bytes | None = None) -> str:
-    hidden: Any = serialization.NoEncryption()
-    if password:
-        hidden = serialization.BestAvailableEncryption(password)
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden).decode()
-
-
-def claims_of(token: str, key: RSAPrivateKey) -> dict[str, Any] | None:
-    """The claims of a token that this key has signed with RS256; None of any other."""
-    import base64
-    import json
-
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    def decoded(part: str) -> bytes:
-        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-    try:
-        head, body, signature = token.split(".")
-        key.public_key().verify(decoded(signature), f"{head}.{body}".encode(), PKCS1v15(), SHA256())
-        header = json.loads(decoded(head))
-        claims = json.loads(decoded(body))
-    except (ValueError, InvalidSignature):
-        return None
-    return claims if header.get("alg") == "RS256" and isinstance(claims, dict) else None
 
 
 @dataclass(frozen=True)
