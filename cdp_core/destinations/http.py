@@ -131,6 +131,13 @@ class Http:
     def close(self) -> None:
         self._client.close()
 
+    def same_host(self, url: str) -> bool:
+        """Whether a whole address is on the host of `base_url`: what a call carries may go there."""
+        from urllib.parse import urlsplit
+
+        one, other = urlsplit(self._base), urlsplit(url)
+        return (one.scheme, one.netloc) == (other.scheme, other.netloc)
+
     def call(
         self,
         method: str,

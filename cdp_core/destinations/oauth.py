@@ -1,10 +1,10 @@
-"""Tokens that are fetched and renewed while calls go on (RFC 6749: refresh_token and client_credentials)."""
+"""Tokens that are fetched and renewed while calls go on (RFC 6749: refresh_token and client_credentials; RFC 7523)."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,6 +15,7 @@ from cdp_core.errors import DestinationError
 if TYPE_CHECKING:
     from cdp_core.destinations.http import Http
 
+Form = Mapping[str, str] | Callable[[], Mapping[str, str]]
 RENEWALS = 2
 """A renewed token may have been revoked by somebody else's renewal before it arrives."""
 EARLY = 60.0
@@ -24,14 +25,15 @@ EARLY = 60.0
 class OAuth(httpx.Auth):
     """Puts a token on each call, fetches it from `token_url` when it is missing, about to end, or refused with 401.
 
-    `form` is what the token's address is sent (grant_type, client_id, client_secret, refresh_token, scope). Calls that
-    find one token refused at once renew it once. Raises Unavailable or DestinationError when no token is given.
+    `form` is what the token's address is sent (grant_type, client_id, client_secret, refresh_token, scope), or makes it
+    anew each time (a signed assertion ends too). Calls that find one token refused at once renew it once. Raises
+    Unavailable or DestinationError when no token is given.
 
         http = Http(url, where="crm", auth=OAuth(Http(login_url, where="crm"), "/token", {"grant_type": …}))
     """
 
-    def __init__(self, http: Http, path: str, form: Mapping[str, str], scheme: str = "Bearer") -> None:
-        self._http, self._path, self._form, self._scheme = http, path, dict(form), scheme
+    def __init__(self, http: Http, path: str, form: Form, scheme: str = "Bearer") -> None:
+        self._http, self._path, self._form, self._scheme = http, path, form, scheme
         self._lock = threading.Lock()
         self._token = ""
         self._ends = 0.0
@@ -58,7 +60,7 @@ class OAuth(httpx.Auth):
     def _fetch(self) -> None:
         from urllib.parse import urlencode
 
-        body = urlencode(self._form).encode()
+        body = urlencode(self._form() if callable(self._form) else self._form).encode()
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             answer = self._http.call("POST", self._path, content=body, headers=form)

@@ -13,6 +13,7 @@ from typing import Any
 
 import bucket_relay
 import database_lines
+import test_bigquery_contract
 import test_braze_contract
 import test_customerio_contract
 import test_google_contract
@@ -21,6 +22,7 @@ import test_mailchimp_contract
 import test_meta_contract
 import test_salesforce_contract
 import test_segment_contract
+import test_snowflake_contract
 import test_webhook
 from fault_kinds import ON_A_LINE, OVER_HTTP, SHORT, TO_A_BUCKET, Faults
 from pydantic import SecretStr
@@ -33,6 +35,7 @@ from cdp_core.errors import DestinationError
 from cdp_core.testing.clock import FakeClock
 from cdp_core.testing.contract import NOW, DestinationContract, Row, expected
 from cdp_core.testing.services.base import Fault, StandIn
+from cdp_core.testing.services.bigquery import BigQueryService
 from cdp_core.testing.services.braze import Braze
 from cdp_core.testing.services.customerio import CustomerIo
 from cdp_core.testing.services.google import GoogleAudience
@@ -41,6 +44,7 @@ from cdp_core.testing.services.mailchimp import Mailchimp
 from cdp_core.testing.services.meta import MetaAudience
 from cdp_core.testing.services.salesforce import Salesforce
 from cdp_core.testing.services.segment import Segment
+from cdp_core.testing.services.snowflake import SnowflakeService
 from cdp_core.testing.services.webhook import Receiver
 
 NOWHERE = {"base_url": "http://cdp.invalid"}
@@ -104,6 +108,7 @@ def _bucket(contract: type[DestinationContract], relay: Any, *, sticks: bool = F
 
 _WEBHOOK: dict[str, Any] = {"attribute": "_receiver", "answers": False, "nowhere": {"url": "http://cdp.invalid/in"}}
 EVERY: dict[str, Ready] = {
+    "bigquery": Ready(test_bigquery_contract.TestBigQuery, BigQueryService, calls_before=1),
     "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
     "customerio": Ready(test_customerio_contract.TestCustomerIo, CustomerIo, told_of_removals=True),
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),
@@ -120,6 +125,7 @@ EVERY: dict[str, Ready] = {
     "postgres": _database(database_lines.Postgres, database_lines.PostgresLine, "postgres_server", "postgresql"),
     "salesforce": Ready(test_salesforce_contract.TestSalesforce, Salesforce, calls_before=2),
     "segment": Ready(test_segment_contract.TestSegment, Segment, told_of_removals=True),
+    "snowflake": Ready(test_snowflake_contract.TestSnowflake, SnowflakeService, calls_before=1),
     "storage": _bucket(bucket_relay.Whole, bucket_relay.WholeObjects, sticks=True),
     "storage_deltas": _bucket(bucket_relay.Deltas, bucket_relay.DeltaObjects),
     "webhook": Ready(test_webhook.TestBatches, _receiver, **_WEBHOOK),

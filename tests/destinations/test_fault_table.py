@@ -91,6 +91,7 @@ def test_a_name_that_does_not_resolve_leaves_every_row_pending(world: World) -> 
 
 
 RENEWED: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "bigquery": lambda service: {},
     "google": lambda service: {
         "access_token": None, "refresh_token": SecretStr("fresh"), "client_id": "c", "client_secret": SecretStr("s"),
         "token_url": f"{service.url}/token",

@@ -18,6 +18,7 @@ from cdp_core.destinations.services.google import GoogleDestination
 from cdp_core.errors import DestinationError
 from cdp_core.testing.services.base import Fault
 from cdp_core.testing.services.google import GoogleAudience
+from cdp_core.testing.services.tokens import service_account
 
 OPTIONS = {"audience_id": GoogleAudience.audience}
 
@@ -133,6 +134,13 @@ def test_what_is_wrong_with_the_audience_ends_the_run(google: GoogleAudience) ->
     assert not isinstance(raised.value, Unavailable)
     with pytest.raises(DestinationError, match="403"):
         sent(google, [{"id": "a", "email": "a@x.org"}], operating_account="1", access_token=google.token)
+
+
+def test_a_service_account_logs_in(google: GoogleAudience) -> None:
+    key = service_account(f"{google.url}/token")
+    assert "token" in prepared(google, ["id", "email"], credentials=key).test()
+    with pytest.raises(DestinationError, match="no token"):
+        opened(google, credentials=key.replace("cdp@", "other@")).test()
 
 
 def test_a_token_is_fetched_and_used(google: GoogleAudience) -> None:

@@ -93,7 +93,9 @@ def held(kind: str, moment: str, call: int = 1) -> Trouble:
 
     @contextmanager
     def trouble(world: World, destination: Any) -> Iterator[None]:
-        code = f"path = {str(destination.path)!r}; {HOLDS[kind]}; print('held', flush=True); import sys; sys.stdin.read()"
+        code = (
+            f"path = {str(destination.path)!r}; {HOLDS[kind]}; print('held', flush=True); import sys; sys.stdin.read()"
+        )
         with ExitStack() as stack:
 
             def hold() -> None:

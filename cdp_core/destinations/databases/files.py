@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cdp_core.destinations.base import Delivery
-from cdp_core.destinations.databases.table import TableDestination, checked_name
+from cdp_core.destinations.databases.keyed import checked_name
+from cdp_core.destinations.databases.table import TableDestination
 from cdp_core.errors import DestinationError
 
 

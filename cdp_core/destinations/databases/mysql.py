@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from cdp_core.destinations.base import Delivery
+from cdp_core.destinations.databases.keyed import checked_name
 from cdp_core.destinations.databases.mysql_sql import EXACT, MYSQL, loading
-from cdp_core.destinations.databases.table import TableDestination, checked_name
+from cdp_core.destinations.databases.table import TableDestination
 from cdp_core.destinations.databases.texts import lists_as_json, times_as_text
 
 if TYPE_CHECKING:

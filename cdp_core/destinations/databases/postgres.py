@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from cdp_core.destinations.base import Delivery
+from cdp_core.destinations.databases.keyed import checked_name
 from cdp_core.destinations.databases.postgres_table import POSTGRES
-from cdp_core.destinations.databases.table import TableDestination, checked_name
+from cdp_core.destinations.databases.table import TableDestination
 
 if TYPE_CHECKING:
     import polars as pl

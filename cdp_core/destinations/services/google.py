@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field
 
 from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
+from cdp_core.destinations.google_login import GoogleLogin, logged_in
 from cdp_core.destinations.http import Answer, Http, HttpOptions
 from cdp_core.destinations.services import members
 from cdp_core.destinations.services.members import KEY, MemberOptions, Members
@@ -26,6 +27,7 @@ _ADDRESS = ("given_name", "family_name", "region_code", "postal_code")
 _PLACE = re.compile(r"^audience_?members\[(\d+)\]", re.IGNORECASE)
 _REASON = re.compile(r"^[A-Z_]{3,60}$")
 WHERE = "destination google"
+SCOPE = "https://www.googleapis.com/auth/datamanager"
 _NOBODY = "0" * 64
 _SHOWN = {
     "email": _NOBODY,
@@ -37,8 +39,8 @@ _SHOWN = {
 Consent = Literal["granted", "denied"]
 
 
-class GoogleOptions(HttpOptions):
-    """Either `access_token`, or `refresh_token` with `client_id` and `client_secret`; all belong in the environment."""
+class GoogleOptions(GoogleLogin, HttpOptions):
+    """Log in with `credentials`, `refresh_token` or `access_token`; all of them belong in the environment."""
 
     base_url: str = Field("https://datamanager.googleapis.com/v1", description="The Data Manager API")
     operating_account: str = Field(pattern=r"^[0-9-]{1,20}$", description="The account that owns the audience")
@@ -46,18 +48,6 @@ class GoogleOptions(HttpOptions):
     account_type: Literal["GOOGLE_ADS", "DISPLAY_VIDEO_PARTNER", "DISPLAY_VIDEO_ADVERTISER", "DATA_PARTNER"] = Field(
         "GOOGLE_ADS", description="What kind of account it is"
     )
-    access_token: SecretStr | None = Field(None, description="A token that is valid for about an hour")
-    refresh_token: SecretStr | None = Field(None, description="Fetches access tokens, with the scope datamanager")
-    client_id: str | None = Field(None, description="Of the OAuth client")
-    client_secret: SecretStr | None = Field(None, description="Of the OAuth client")
-    token_url: str = Field("https://oauth2.googleapis.com/token", description="Where tokens are fetched")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> GoogleOptions:
-        renewed = self.refresh_token and self.client_id and self.client_secret
-        if not (self.access_token or renewed):
-            raise ValueError("access_token, or refresh_token with client_id and client_secret, is wanted")
-        return self
 
 
 class GoogleSyncOptions(MemberOptions):
@@ -90,7 +80,7 @@ class GoogleDestination:
     calls_per_second = 4.0
 
     def __init__(self, options: GoogleOptions, root: Path) -> None:
-        self.options = options
+        self.options, self.root = options, root
         self._client: Http | None = None
         self._delivery: Delivery | None = None
 
@@ -236,28 +226,10 @@ class GoogleDestination:
     def _http(self) -> Http:
         if self._client is None:
             options = self.options
-            headers: dict[str, str] = {}
-            auth = None
-            if options.refresh_token is not None and options.client_secret is not None:
-                auth = self._renewing(options.refresh_token, options.client_secret)
-            elif options.access_token is not None:
-                headers["Authorization"] = f"Bearer {options.access_token.get_secret_value()}"
-            self._client = Http(options.base_url, where=WHERE, headers=headers, auth=auth, timeout=options.timeout,
-                                private=options.private_network)  # fmt: skip
+            login = logged_in(options, self.root, SCOPE, where=WHERE)
+            self._client = Http(options.base_url, where=WHERE, timeout=options.timeout,
+                                private=options.private_network, **login)  # fmt: skip
         return self._client
-
-    def _renewing(self, refresh: SecretStr, secret: SecretStr) -> Any:
-        from cdp_core.destinations.oauth import OAuth
-
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": refresh.get_secret_value(),
-            "client_id": self.options.client_id or "",
-            "client_secret": secret.get_secret_value(),
-        }
-        login = Http(self.options.token_url, where=WHERE, timeout=self.options.timeout,
-                     private=self.options.private_network)  # fmt: skip
-        return OAuth(login, "", form)
 
 
 def _written(field: str) -> pl.Expr:

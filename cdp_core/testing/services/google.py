@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from cdp_core.testing.services.base import Reply, Request, StandIn
+from cdp_core.testing.services.tokens import granted
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -26,7 +27,8 @@ class GoogleAudience(StandIn):
 
     def handle(self, request: Request) -> Reply:
         if request.path == "/token":
-            good = b"refresh_token=fresh" in request.body and b"grant_type=refresh_token" in request.body
+            fresh = b"refresh_token=fresh" in request.body and b"grant_type=refresh_token" in request.body
+            good = fresh or granted(request.body, f"{self.url}/token", ["https://www.googleapis.com/auth/datamanager"])
             self.refreshed += good
             told = {"access_token": self.token, "expires_in": 3599} if good else {"error": "invalid_grant"}
             return Reply(200 if good else 400, told)
