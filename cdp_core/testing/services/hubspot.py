@@ -13,8 +13,8 @@ MOST = 100
 class HubSpot(StandIn):
     """Follows developers.hubspot.com (crm/objects, error-handling: multi-status errors). `state` is id → properties;
     who is archived or erased is not in it, and `blocked` are erased addresses. A property `poison` of "single" is an
-    error of its input, "batch" of its batch; so does a name that ends so. `properties` are those of
-    the object, all but the own ones of its tests.
+    error of its input, "batch" of its batch, and so is a name that ends so. `properties` are those of the object, all
+    but the own ones of its tests.
     """
 
     def __init__(self) -> None:
