@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 10_000
+CANCELLED = "the run was cancelled before it was sent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +168,14 @@ class SupportsIdentifiers(Protocol):
         """What the service knows rows by, of rows as JSON text: `key` and `identifier`, both text, one line for each.
 
         Two rows with an equal identifier are the same to it. Called after `prepare`.
+        """
+
+
+@runtime_checkable
+class SupportsCancel(Protocol):
+    def cancel(self) -> None:
+        """Called from another thread while `send` works: a `send` of many calls ends behind the one that is on its way,
+        and gives back the rows that are left as `later`.
         """
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
+from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, SupportsCancel, Unavailable
 from cdp_core.destinations.limits import Clock, LimitsSpec, Pace
 from cdp_core.errors import ContractError, DestinationError
 
@@ -68,6 +68,12 @@ class Sender:
         if hasattr(self.destination, "erase_rows"):
             return self._deliver(batch, lambda part: self.destination.erase_rows(delivery, part))
         return self._deliver(batch, lambda part: self.destination.erase(delivery, part.rows[part.key]))
+
+    def cancel(self) -> None:
+        """Nothing is tried again, and a destination that makes many calls of one batch ends behind the next."""
+        self.cancelled.set()
+        if isinstance(self.destination, SupportsCancel):
+            self.destination.cancel()
 
     def once_more(self, call: Callable[[], None]) -> None:
         """A call without rows, tried again as one with rows is. Raises what it raised last."""

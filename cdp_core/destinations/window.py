@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cdp_core.destinations.delivery import Sender
 
+LOOK_SECONDS = 0.25
 Work = Callable[[int, "pl.DataFrame"], Any]
 
 
@@ -42,7 +43,7 @@ class _Window:
             while waiting:
                 yield self._first(waiting)
         except KeyboardInterrupt:
-            self._sender.cancelled.set()
+            self._sender.cancel()
             for _, call in waiting:
                 call.cancel()
             while waiting and not waiting[0][1].cancelled():
@@ -52,6 +53,9 @@ class _Window:
     def _first(self, waiting: deque[tuple[int, Future[Any]]]) -> tuple[int, Any]:
         """It leaves the line only when its result is there."""
         end, call = waiting[0]
+        # A signal that another thread has got is seen by this one only when it wakes.
+        while not call.done():
+            wait([call], timeout=LOOK_SECONDS)
         result = call.result()
         waiting.popleft()
         return end, result
@@ -78,7 +82,7 @@ def in_order(calls: int, sender: Sender) -> Iterator[_OneByOne | _Window]:
     try:
         yield _Window(pool, calls, sender)
     except BaseException:
-        sender.cancelled.set()
+        sender.cancel()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

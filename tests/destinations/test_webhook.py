@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +23,7 @@ from cdp_core.destinations.wording import without_values
 from cdp_core.errors import DestinationError
 from cdp_core.testing import DestinationContract
 from cdp_core.testing.clock import FakeClock
-from cdp_core.testing.services.base import Fault, Reply
+from cdp_core.testing.services.base import Fault, Reply, Request
 from cdp_core.testing.services.webhook import Receiver
 
 
@@ -212,3 +216,33 @@ def test_reasons_hide_what_looks_personal_and_what_the_row_holds() -> None:
     row = json.dumps({"name": "Al", "tags": ["gold", {"x": "secret"}], "n": 123456, "ok": True})
     text = without_values("Al gold secret 123456 true x@y.org d41d8cd98f00b204e9800998ecf8427e field name", [row])
     assert text == "… … … … true … … field name"
+
+
+def test_a_cancelled_run_of_single_calls_ends_behind_those_on_their_way(syncer: Callable[..., Syncer]) -> None:
+    """Every row is in the ledger as what became of it, and the next run sends the others, each once."""
+
+    class Slow(Receiver):
+        told, pause = False, 0.02
+
+        def handle(self, request: Request) -> Reply:
+            time.sleep(self.pause)
+            with self.lock:
+                if len(self.calls) >= 40 and not self.told:
+                    self.told = True
+                    os.kill(os.getpid(), signal.SIGINT)
+            return super().handle(request)
+
+    with Slow() as slow:
+        s = syncer(destination=opened(slow.url, {"rows_per_call": 1}), options={"rows_per_call": 1})
+        s.profiles([person(n) for n in range(1_700)])
+        with pytest.raises(KeyboardInterrupt):
+            s.run()
+        sent = len(slow.calls)
+        assert sent < 600, "it went on to the end of its batches"
+        statuses = Counter(row["status"] for row in s.ledger())
+        assert statuses == {"delivered": sent, "pending": 1_700 - sent}
+        assert set(slow.state) == {row["key"] for row in s.ledger() if row["status"] == "delivered"}
+        assert [(run["status"], run["delivered"]) for run in s.runs()] == [("cancelled", sent)]
+        slow.pause = 0
+        assert s.run().delivered == 1_700 - sent
+        assert set(slow.effects.values()) == {1}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
+from cdp_core.destinations.base import CANCELLED, Batch, BatchRefused, Delivery, SendResult, Unavailable
 from cdp_core.destinations.http import Answer, Http, HttpOptions
 from cdp_core.errors import DestinationError
 
@@ -83,6 +84,7 @@ class MailchimpDestination:
         self.where = f"mailchimp {options.address.partition('://')[2]}"
         self._http: Http | None = None
         self._delivery: Delivery | None = None
+        self._cancelled = threading.Event()
 
     def place(self, delivery: Delivery) -> str:
         options: MailchimpSyncOptions = delivery.options
@@ -100,6 +102,7 @@ class MailchimpDestination:
         if removal == "untag" and not options.tag:
             raise DestinationError("removal: untag needs a tag", where=f"sync {delivery.sync}")
         self._delivery, self._http = delivery, self._opened()
+        self._cancelled.clear()
 
     def send(self, batch: Batch) -> SendResult:
         if not batch.rows.height:
@@ -125,6 +128,9 @@ class MailchimpDestination:
             )
         finally:
             self.finish(True)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None
@@ -194,6 +200,8 @@ class MailchimpDestination:
     def _one_by_one(self, keys: list[str], act: Any, failed: dict[Any, str], *, begun: bool = False) -> SendResult:
         """What was taken before an outage stays taken. Raises Unavailable when nothing was, and nothing had `begun`."""
         for place, key in enumerate(keys):
+            if place and self._cancelled.is_set():
+                return SendResult(failed, dict.fromkeys(keys[place:], CANCELLED))
             try:
                 act(key)
             except BatchRefused as refused:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from cdp_core.destinations.base import Batch, BatchRefused, Delivery, SendResult, Unavailable
+from cdp_core.destinations.base import CANCELLED, Batch, BatchRefused, Delivery, SendResult, Unavailable
 from cdp_core.destinations.http import Answer, Http, checked_url
 from cdp_core.destinations.services.webhook_shape import filled, places, signed
 from cdp_core.destinations.wording import without_values
@@ -110,6 +111,7 @@ class WebhookDestination:
         self.batch_rows = 500
         self._http: Http | None = None
         self._delivery: Delivery | None = None
+        self._cancelled = threading.Event()
 
     @property
     def _shown(self) -> str:
@@ -138,6 +140,7 @@ class WebhookDestination:
                 hint="put $operation into the template, or set remove_url or remove_method",
             )
         self._delivery = delivery
+        self._cancelled.clear()
         # A call with one row is cheap to plan for many at a time; what comes back is still told row by row.
         self.batch_rows = options.rows_per_call if options.rows_per_call > 1 else 200
         self._http = self._opened()
@@ -150,6 +153,9 @@ class WebhookDestination:
         return self._each(
             batch, "remove", options.remove_url or self.options.url, options.remove_method or self.options.method
         )
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
     def finish(self, complete: bool) -> None:
         http, self._http = self._http, None
@@ -173,6 +179,8 @@ class WebhookDestination:
         failed: dict[Any, str] = {}
         keys = batch.rows[batch.key].to_list()
         for place, key in enumerate(keys):
+            if place and self._cancelled.is_set():
+                return SendResult(failed, dict.fromkeys(keys[place:], CANCELLED))
             try:
                 failed.update(self._call(_row(batch, place), operation, url, method).failed)
             except BatchRefused as refused:
