@@ -32,6 +32,7 @@ from cdp_core.destinations.base import (
 )
 from cdp_core.destinations.check import can_remove
 from cdp_core.destinations.erase import UNSUPPORTED, delivered, erase
+from cdp_core.destinations.gate import Gate
 from cdp_core.destinations.open import delivery_for
 from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
@@ -89,10 +90,21 @@ class DestinationContract:
             }
         )
 
-    def plan(self, lake: Engine, destination: Destination, people: list[Row], mode: str = "mirror") -> SyncPlan:
-        model = lake.frame(pl.DataFrame(people, schema=SCHEMA))
+    def plan(
+        self,
+        lake: Engine,
+        destination: Destination,
+        people: list[Row],
+        mode: str = "mirror",
+        *,
+        gate: Gate | None = None,
+    ) -> SyncPlan:
+        model = lake.frame(self.model(people))
         ledger = lake.table("sync_ledger")
-        return plan_sync(lake, "s", self.sync(mode), model=model, ledger=ledger, destination=destination)
+        return plan_sync(lake, "s", self.sync(mode), model=model, ledger=ledger, destination=destination, gate=gate)
+
+    def model(self, people: list[Row]) -> pl.DataFrame:
+        return pl.DataFrame(people, schema=SCHEMA)
 
     def deliver(self, lake: Engine, destination: Destination, people: list[Row], mode: str = "mirror") -> SyncResult:
         plan = self.plan(lake, destination, people, mode)

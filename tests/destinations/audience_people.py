@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
-from cdp_core.destinations.plan import SyncPlan, plan_sync
 from cdp_core.destinations.spec import SyncSpec
-from cdp_core.testing.contract import SCHEMA, DestinationContract, Row
+from cdp_core.testing.contract import DestinationContract, Row
 
 
 def address(key: str, name: str, visits: int) -> str:
@@ -42,8 +41,6 @@ class AudienceContract(DestinationContract):
         spec = {"model": "profiles", "destination": "it", "key": self.key, "mapping": self.mapping, "mode": mode}
         return SyncSpec.model_validate({**spec, "options": self.sync_options})
 
-    def plan(self, lake: Any, destination: Any, people: list[Row], mode: str = "mirror") -> SyncPlan:
+    def model(self, people: list[Row]) -> pl.DataFrame:
         emails = [address(p["profile_id"], p["name"], p["visits"]) for p in people]
-        model = lake.frame(pl.DataFrame(people, schema=SCHEMA).with_columns(email=pl.Series(emails, dtype=pl.String)))
-        ledger = lake.table("sync_ledger")
-        return plan_sync(lake, "s", self.sync(mode), model=model, ledger=ledger, destination=destination)
+        return super().model(people).with_columns(email=pl.Series(emails, dtype=pl.String))

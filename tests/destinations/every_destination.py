@@ -13,6 +13,7 @@ from typing import Any
 
 import bucket_relay
 import database_lines
+import polars as pl
 import test_bigquery_contract
 import test_braze_contract
 import test_customerio_contract
@@ -28,6 +29,7 @@ from fault_kinds import ON_A_LINE, OVER_HTTP, SHORT, TO_A_BUCKET, Faults
 from pydantic import SecretStr
 from syncing import accounted
 
+from cdp_core.destinations.gate import Gate
 from cdp_core.destinations.limits import LimitsSpec
 from cdp_core.destinations.sync import SyncResult, run_sync
 from cdp_core.engine import Engine
@@ -86,7 +88,7 @@ def _receiver() -> Receiver:
 
 def _back_at_mailchimp(world: World) -> int:
     """Who has lost the tag is still a member: what has changed is one call, the tag another."""
-    found = {key: world.service.state[key] for key in world.model if key in world.service.state}
+    found = {key: world.service.state[key] for key in world.wanted() if key in world.service.state}
     rows = [(found[key], world.model[key]) for key in found if "cdp" not in found[key]["tags"]]
     return sum((there["name"], there["visits"]) != (row["name"], row["visits"]) for there, row in rows)
 
@@ -145,6 +147,7 @@ class World:
     root: Path
     seed: int = 1
     model: dict[str, Row] = field(default_factory=dict)
+    barred: set[str] = field(default_factory=set)
     clock: FakeClock = field(default_factory=FakeClock)
     runs: int = 0
 
@@ -163,7 +166,9 @@ class World:
         return destination
 
     def change(self, rows: int = 6) -> None:
-        """So many rows come, change or leave; of 40 people, each in one of four shapes."""
+        """So many rows come, change or leave, of 40 people, each in one of four shapes; and a tenth of all may not be
+        sent for now.
+        """
         for number in self.chance.sample(range(40), rows):
             key = f"p{number}"
             if key in self.model and self.chance.random() < 0.3:
@@ -173,6 +178,7 @@ class World:
             shapes = [(name, visits) for name in (f"Name {number}", "Changed") for visits in (number, 99)]
             name, visits = self.chance.choice([s for s in shapes if now is None or s != (now["name"], now["visits"])])
             self.model[key] = {"profile_id": key, "name": name, "visits": visits, "seen_at": NOW}
+        self.barred = {key for key in sorted(self.model) if self.chance.random() < 0.1}
 
     def run(self, destination: Any = None, **limits: Any) -> SyncResult | DestinationError:
         """One run, accounted for: what it says of every row is what the ledger says."""
@@ -189,13 +195,20 @@ class World:
         except DestinationError as error:
             found = error
         accounted(self.lake, run_id, plan)
+        recalled = self.lake.polars(plan.rows.filter(plan.rows.operation == "remove").select("key"))["key"]
+        told_of = plan.add + plan.change + plan.unchanged + plan.invalid + plan.withheld
+        assert told_of + sum(key in self.model for key in recalled) == len(self.model)
         return found
 
     def planned(self, destination: Any) -> Any:
         """The plan of a run, which asks some destinations whether the table is there; faults wait until it is made."""
         faults = self.service.__dict__.pop("next_fault", None)
         try:
-            return self.contract.plan(self.lake, destination, list(self.model.values()))
+            barred = self.lake.frame(
+                pl.DataFrame({"profile_id": sorted(self.barred)}, schema={"profile_id": pl.String})
+            )
+            gate = Gate(suppressed=barred)
+            return self.contract.plan(self.lake, destination, list(self.model.values()), gate=gate)
         finally:
             if faults is not None:
                 self.service.next_fault = faults  # type: ignore[method-assign]
@@ -221,12 +234,19 @@ class World:
         ledger = self.lake.table("sync_ledger")
         return self.lake.polars(ledger.filter(ledger.status == status)).to_dicts()
 
+    def wanted(self) -> State:
+        """What is to be there: the model without those who may not be sent."""
+        return expected([row for key, row in self.model.items() if key not in self.barred])
+
     def agrees(self) -> None:
-        assert self.there() == expected(list(self.model.values()))
+        assert self.there() == self.wanted()
         assert self.untouched is None or self.untouched(), "rows of somebody else were touched"
         ledger = self.lake.polars(self.lake.table("sync_ledger"))
         there = ledger.filter((ledger["status"] == "delivered") & (ledger["operation"] != "remove"))
-        assert set(there["key"].to_list()) == set(self.model)
+        assert set(there["key"].to_list()) == set(self.wanted())
+        gone = {row["key"] for row in self.ledger("delivered") if row["operation"] == "remove"}
+        withheld = {row["key"] for row in self.ledger("withheld")}
+        assert self.barred & set(self.model) <= withheld | gone, "nobody knows why they are not there"
 
     def there(self) -> State:
         return self.contract.there(self.opened())
@@ -236,7 +256,7 @@ class World:
 
     def due(self) -> tuple[int, int]:
         """(rows to add or change, rows to remove) from what is there to the model."""
-        there, wanted = self.there(), expected(list(self.model.values()))
+        there, wanted = self.there(), self.wanted()
         return sum(there.get(key) != row for key, row in wanted.items()), len(set(there) - set(wanted))
 
     def effects_due(self) -> int:
@@ -244,8 +264,8 @@ class World:
         sent, gone = self.due()
         return sent + (gone if self.ready.told_of_removals else 0) + self.ready.steps(self)
 
-    def on_call(self, number: int, fault: Fault) -> None:
-        """The fault happens to the call of that number from now on, counted from 1."""
+    def on_call(self, number: int, fault: Fault) -> Callable[[], bool]:
+        """The fault happens to the call of that number from now on, counted from 1. Gives what says whether it has."""
         left = [number]
 
         def next_fault(path: str) -> Fault | None:
@@ -254,6 +274,7 @@ class World:
                 return fault if left[0] == 0 and path != "connect" else None
 
         self.service.next_fault = next_fault  # type: ignore[method-assign]
+        return lambda: left[0] <= 0
 
     def storm(
         self,

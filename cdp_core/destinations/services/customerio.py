@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from cdp_core.destinations.base import Batch, Delivery, SendResult
+from cdp_core.destinations.base import Batch, Delivery, SendResult, Unavailable
 from cdp_core.destinations.http import Answer, Http, HttpOptions
 from cdp_core.destinations.services.customerio_events import ITEM_BYTES, bodies, check, events, value
 from cdp_core.destinations.services.erasing import erase_by
@@ -200,12 +200,17 @@ class CustomerIoDestination:
 
 
 def _refused(answer: Answer, keys: pl.Series) -> dict[Any, str]:
-    """Key → reason, from `errors[].batch_index`; messages are left out, as they quote values."""
+    """Key → reason, from `errors[].batch_index`; messages are left out, as they quote values. An empty object says that
+    all were taken; raises Unavailable for an answer that says neither.
+    """
     told = answer.json()
     if not isinstance(told, dict):
-        raise DestinationError("answered with what is no JSON object", where="Customer.io")
+        raise Unavailable("answered with what is no JSON object", where="Customer.io")
+    errors = told.get("errors", None if told else [])
+    if not isinstance(errors, list):
+        raise Unavailable("the answer does not say what became of the rows", where="Customer.io")
     failed: dict[Any, str] = {}
-    for error in told.get("errors") or []:
+    for error in errors:
         place = error.get("batch_index")
         if not isinstance(place, int) or not 0 <= place < keys.len():
             raise DestinationError("refused a row that was not sent", where="Customer.io")
