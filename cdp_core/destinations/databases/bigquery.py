@@ -154,7 +154,7 @@ class BigQueryDestination(Warehouse):
         tables.check_name(name)
 
     def _unfit(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
-        return tables.unfit(rows, {name: self._columns[name.lower()] for name in rows.columns})
+        return {**super()._unfit(rows), **tables.broken_lists(rows)}
 
     def _write(self, rows: pl.DataFrame, batch: Batch) -> dict[Any, str]:
         delivery, stages = self._prepared(), self._staging()

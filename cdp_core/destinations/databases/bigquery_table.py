@@ -42,7 +42,6 @@ _RESERVED = (
     "_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER", "_CHANGE_SEQUENCE_NUMBER",
     "_CHANGE_TYPE", "_CHANGE_TIMESTAMP",
 )  # fmt: skip
-YEARS = (1, 9999)
 
 
 @dataclass(frozen=True)
@@ -118,22 +117,14 @@ def value(expression: str, kind: str, there: Column, *, where: str) -> str:
     return expression if there.type == made["type"] else f"CAST({expression} AS {there.type})"
 
 
-def unfit(rows: pl.DataFrame, columns: Mapping[str, Column]) -> dict[str, pl.Expr]:
-    """Rows that the table cannot take as they are: from the reason to what they have in common."""
+def broken_lists(rows: pl.DataFrame) -> dict[str, pl.Expr]:
+    """An ARRAY holds no null: from the reason to the rows with a list that does."""
     import polars as pl
+    import polars.selectors as cs
 
-    found: dict[str, pl.Expr] = {}
-    for name, kind in rows.schema.items():
-        there = columns[name]
-        if isinstance(kind, pl.List):
-            found[f"a list holds null, column {name}"] = pl.col(name).list.eval(pl.element().is_null()).list.any()
-        elif there.required:
-            found[f"null is not allowed, column {name}"] = pl.col(name).is_null()
-        if kind in (pl.Date, pl.Datetime):
-            found[f"outside of the years 1 to 9999, column {name}"] = ~pl.col(name).dt.year().is_between(*YEARS)
-        if kind == pl.String and there.longest is not None and there.type == "STRING":
-            found[f"too long, column {name}"] = pl.col(name).str.len_chars() > there.longest
-    return {reason: condition.fill_null(False) for reason, condition in found.items()}
+    has_null = pl.element().is_null()
+    lists = rows.select(cs.list()).columns
+    return {f"a list holds null, column {name}": pl.col(name).list.eval(has_null).list.any() for name in lists}
 
 
 def lines(rows: pl.DataFrame) -> bytes:

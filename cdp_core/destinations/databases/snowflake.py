@@ -106,7 +106,7 @@ class SnowflakeDestination(Warehouse):
         probe = self._sql(f"CDP_PROBE_{uuid.uuid4().hex[:12].upper()}")
         try:
             ((version, role),) = self._run("SELECT CURRENT_VERSION(), CURRENT_ROLE()")
-            self._run(f"CREATE TRANSIENT TABLE {probe} (N NUMBER(38, 0))")
+            self._run(f"CREATE TABLE {probe} (N NUMBER(38, 0))")
             self._run(f"DROP TABLE IF EXISTS {probe}")
         finally:
             self.finish(True)
@@ -157,9 +157,6 @@ class SnowflakeDestination(Warehouse):
 
     def _same(self, name: str) -> str:
         return self._folded(name)
-
-    def _unfit(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
-        return tables.unfit(rows, {name: self._columns[self._same(name)] for name in rows.columns})
 
     def _write(self, rows: pl.DataFrame, batch: Batch) -> dict[Any, str]:
         delivery = self._prepared()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 LONGEST_NAME = 255
-YEARS = (1, 9999)
 LARGEST_SCALE = 37
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _TYPES = {
@@ -140,22 +139,6 @@ def source(values: Mapping[int, str], key: int) -> str:
     """The staged rows as a query in brackets; `k` is the key as text. The rows are the statement's one binding."""
     chosen = ", ".join(f"{value} AS c{number}" for number, value in values.items())
     return f"(SELECT {chosen}, r.value:c{key}::VARCHAR AS k FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS r)"
-
-
-def unfit(rows: pl.DataFrame, columns: Mapping[str, Column]) -> dict[str, pl.Expr]:
-    """Rows that the table cannot take as they are: from the reason to what they have in common."""
-    import polars as pl
-
-    found: dict[str, pl.Expr] = {}
-    for name, kind in rows.schema.items():
-        there = columns[name]
-        if there.required:
-            found[f"null is not allowed, column {name}"] = pl.col(name).is_null()
-        if kind in (pl.Date, pl.Datetime):
-            found[f"outside of the years 1 to 9999, column {name}"] = ~pl.col(name).dt.year().is_between(*YEARS)
-        if kind == pl.String and there.longest is not None and there.type in _TEXTS:
-            found[f"too long, column {name}"] = pl.col(name).str.len_chars() > there.longest
-    return {reason: condition.fill_null(False) for reason, condition in found.items()}
 
 
 def as_json(rows: pl.DataFrame) -> str:

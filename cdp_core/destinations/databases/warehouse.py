@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+YEARS = (1, 9999)
+
+
 class Warehouse(KeyedRows):
-    """Rows are merged by the sync's key and deleted by it; other rows of the table are never touched."""
+    """Rows are merged by the sync's key and deleted by it; other rows of the table are never touched.
+
+    A column in `_columns` has `name`, `required` (allows no null), `filled` (has a value of its own where none is
+    given) and `longest` (characters of a text, None for any number).
+    """
 
     def __init__(self, options: Any, root: Path) -> None:
         super().__init__(options, root)
@@ -72,6 +79,21 @@ class Warehouse(KeyedRows):
 
     @abstractmethod
     def _delete(self, keys: pl.DataFrame) -> None: ...
+
+    def _unfit(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
+        """What the columns say of nulls, lengths and years: each of these would cost a batch and its halves."""
+        import polars as pl
+
+        found: dict[str, pl.Expr] = {}
+        for name, kind in rows.schema.items():
+            there = self._columns[self._same(name)]
+            if there.required:
+                found[f"null is not allowed, column {name}"] = pl.col(name).is_null()
+            if kind in (pl.Date, pl.Datetime):
+                found[f"outside of the years 1 to 9999, column {name}"] = ~pl.col(name).dt.year().is_between(*YEARS)
+            if kind == pl.String and there.longest is not None:
+                found[f"too long, column {name}"] = pl.col(name).str.len_chars() > there.longest
+        return found
 
     def _missing(self, delivery: Delivery) -> dict[str, str]:
         """Fields for which the table has no column, with their types."""
