@@ -99,7 +99,7 @@ def diff(model: ir.Table, ledger: ir.Table, terms: Terms, keys: ir.Table | None 
             (withheld & current.barred.isnull(), ibis.literal(DISMISSED)),
             else_=current.barred,
         ),
-        payload=recalled.ifelse(current.old_before, current.payload),
+        payload=recalled.ifelse(current.old_before.coalesce(current.old_payload), current.payload),
         row_hash=recalled.ifelse(nothing, current.row_hash),
         delivery_id=_delivery(current),
         told=_told(current),

@@ -60,7 +60,7 @@ class Ready:
     fixture whose value makes the stand-in, `faults` are those of the way there, `options` make it give up soon, and
     `nowhere` have a host without a name. `steps` counts the effects beyond one that the rows due need at the service.
     `refuses` is a field and what the service refuses in it, where the contract has none. `sticks`: a run has one call
-    with rows, so every fault meets the first.
+    with rows, so every fault meets the first. `calls_a_batch` are the calls that one batch needs at most.
     """
 
     contract: type[DestinationContract]
@@ -76,6 +76,7 @@ class Ready:
     steps: Callable[[World], int] = lambda world: 0
     refuses: tuple[str, Any] | None = None
     sticks: bool = False
+    calls_a_batch: int = 1
 
     @property
     def poison(self) -> tuple[str, Any] | None:
@@ -110,7 +111,7 @@ def _bucket(contract: type[DestinationContract], relay: Any, *, sticks: bool = F
 
 _WEBHOOK: dict[str, Any] = {"attribute": "_receiver", "answers": False, "nowhere": {"url": "http://cdp.invalid/in"}}
 EVERY: dict[str, Ready] = {
-    "bigquery": Ready(test_bigquery_contract.TestBigQuery, BigQueryService, calls_before=1),
+    "bigquery": Ready(test_bigquery_contract.TestBigQuery, BigQueryService, calls_before=1, calls_a_batch=9),
     "braze": Ready(test_braze_contract.TestBraze, Braze, told_of_removals=True),
     "customerio": Ready(test_customerio_contract.TestCustomerIo, CustomerIo, told_of_removals=True),
     "google": Ready(test_google_contract.TestGoogle, GoogleAudience),

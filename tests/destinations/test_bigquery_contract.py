@@ -14,6 +14,11 @@ from cdp_core.testing import contract
 from cdp_core.testing.services.bigquery import DATASET, PROJECT, BigQueryService
 
 TABLE = "people"
+COLUMNS = (
+    {"name": "id", "type": "STRING", "mode": "REQUIRED"},
+    {"name": "name", "type": "STRING"},
+    {"name": "visits", "type": "NUMERIC", "precision": "5"},
+)
 
 
 def opened(service: BigQueryService, root: Path = Path(), **more: Any) -> BigQueryDestination:
@@ -31,9 +36,7 @@ class TestBigQuery(contract.DestinationContract):
     @pytest.fixture(autouse=True)
     def _service(self) -> Iterator[None]:
         with BigQueryService() as self.service:
-            small = {"name": "visits", "type": "NUMERIC", "precision": "5"}
-            text = {"name": "id", "type": "STRING", "mode": "REQUIRED"}
-            self.service.table(TABLE, text, {"name": "name", "type": "STRING"}, small)
+            self.service.table(TABLE, *COLUMNS)
             yield
 
     def make(self, root: Path) -> Destination:
@@ -47,7 +50,6 @@ class TestBigQuery(contract.DestinationContract):
 
     def put_foreign(self, destination: Destination) -> Callable[[], bool]:
         if TABLE not in self.service.tables:
-            names = {"id": "STRING", "name": "STRING", "visits": "INTEGER"}
-            self.service.table(TABLE, *({"name": name, "type": kind} for name, kind in names.items()))
+            self.service.table(TABLE, *COLUMNS)
         self.service.put(TABLE, "theirs", "Theirs", 7)
         return lambda: self.service.rows(TABLE, "id, name, visits", "id").count(("theirs", "Theirs", 7)) == 1

@@ -75,6 +75,7 @@ def test_removal_and_erasure(service: CustomerIo) -> None:
     it.remove(pl.Series(["a"]))
     assert "a" not in service.state
     it.erase(delivery(), pl.Series(["b"]))
+    it.prepare(delivery())
     it.send(batch(id=["b"], name=["B"]))
     assert service.state == {}
     assert service.suppressed == {"b"}

@@ -133,7 +133,8 @@ def test_a_poison_row_is_found_among_many(name: str, rows: int, tmp_path: Path, 
             ]
             if poisoned is not None:
                 field, value = world.ready.poison
-                people[poisoned][field] = value = f"canary{value}"
+                value = f"canary{value}" if isinstance(value, str) else value
+                people[poisoned][field] = value
             model |= {row["profile_id"]: row for row in people}
             world.barred, world.model, effects, before = set(), model, world.effects(), len(world.service.calls)
             found = world.run(rows_per_call=None)
@@ -147,7 +148,7 @@ def test_a_poison_row_is_found_among_many(name: str, rows: int, tmp_path: Path, 
         assert error
         assert "canary" not in error
         batch = min(rows, destination.batch_rows)
-        assert calls[1] <= calls[0] + 2 * math.ceil(math.log2(batch)) + 1, calls
+        assert calls[1] <= calls[0] + 2 * math.ceil(math.log2(batch)) * world.ready.calls_a_batch + 1, calls
 
 
 HOUR = 3600.0

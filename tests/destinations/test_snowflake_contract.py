@@ -15,6 +15,7 @@ from cdp_core.testing.services.snowflake import ACCOUNT, USER, SnowflakeService
 from cdp_core.testing.services.tokens import pem, rsa_key
 
 TABLE = "PEOPLE"
+COLUMNS = "(ID VARCHAR NOT NULL, NAME VARCHAR, VISITS DECIMAL(5, 0))"
 
 
 def opened(service: SnowflakeService, root: Path = Path(), **more: Any) -> SnowflakeDestination:
@@ -34,7 +35,7 @@ class TestSnowflake(contract.DestinationContract):
     @pytest.fixture(autouse=True)
     def _service(self) -> Iterator[None]:
         with SnowflakeService() as self.service:
-            self.service.native(f"CREATE TABLE {TABLE} (ID VARCHAR NOT NULL, NAME VARCHAR, VISITS DECIMAL(5, 0))")
+            self.service.native(f"CREATE TABLE {TABLE} {COLUMNS}")
             yield
 
     def make(self, root: Path) -> Destination:
@@ -47,6 +48,6 @@ class TestSnowflake(contract.DestinationContract):
         return [dict(zip(("id", "name", "visits"), row, strict=True)) for row in found if row[0] != "theirs"]
 
     def put_foreign(self, destination: Destination) -> Callable[[], bool]:
-        self.service.native(f"CREATE TABLE IF NOT EXISTS {TABLE} (ID VARCHAR, NAME VARCHAR, VISITS DECIMAL(38, 0))")
+        self.service.native(f"CREATE TABLE IF NOT EXISTS {TABLE} {COLUMNS}")
         self.service.native(f"INSERT INTO {TABLE} (ID, NAME, VISITS) VALUES ('theirs', 'Theirs', 7)")
         return lambda: ("theirs", "Theirs", 7) in self.service.rows(TABLE, "ID, NAME, VISITS")

@@ -175,6 +175,19 @@ def test_a_destination_that_needs_rows_gets_them_as_they_were_delivered(syncer: 
     assert flaky.removals == [{"id": "p1", "email": "new@x.org", "total": 1.0}]
 
 
+def test_consent_taken_back_after_a_lost_answer_takes_out_what_was_sent(syncer: MakeSync, lake: Engine) -> None:
+    flaky = Rows(breaks=1, ambiguous=True)
+    s = syncer(destination=flaky, options={})
+    s.profiles([person(1, email="old@x.org")])
+    with pytest.raises(Outage):
+        s.run()
+    s.gate = consented(lake, p1_ads="denied", p1_mail="granted")
+    s.profiles([person(1, email="new@x.org")])
+    s.run(confirm=True)
+    assert flaky.removals == [{"id": "p1", "email": "old@x.org", "total": 1.0}]
+    assert not flaky.state
+
+
 def test_a_delivery_keeps_its_idempotency_key_until_it_has_ended(syncer: MakeSync) -> None:
     flaky = Rows()
     s = syncer(destination=flaky, options={})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cdp_core.destinations.files.writers import Writer
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
-_OWN = re.compile(r"\d{8}T\d{6}-.+\.(?P<kind>csv|jsonl|parquet)(?P<zipped>\.gz)?")
+_OWN = re.compile(r"\d{8}T\d{6,12}-.+\.(?P<kind>csv|jsonl|parquet)(?P<zipped>\.gz)?")
 OPERATION, DELIVERY = "_operation", "_delivery_id"
 
 
