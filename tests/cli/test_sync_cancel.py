@@ -72,7 +72,7 @@ def _cancelled(root: Path, receiver: Receiver, command: str) -> None:
     _until(lambda: len(receiver.calls) >= began + 3)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     receiver.faults.clear()
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("error: interrupted")
@@ -84,7 +84,7 @@ def _started(root: Path, command: str) -> subprocess.Popen[str]:
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < until
         threading.Event().wait(0.02)
