@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.destinations.interrupts import Interrupts
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,21 +22,27 @@ Work = Callable[[int, "pl.DataFrame"], Any]
 class _OneByOne:
     """In the caller's own thread: connections of many drivers may not leave it."""
 
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
     def results(self, frames: Iterable[tuple[int, pl.DataFrame]], work: Work) -> Iterator[tuple[int, Any]]:
         for end, frame in frames:
-            yield end, work(end, frame)
+            with self._interrupts.heard():
+                found = work(end, frame)
+            yield end, found
+        self._interrupts.check()
 
 
 class _Window:
-    def __init__(self, pool: ThreadPoolExecutor, size: int, sender: Sender) -> None:
-        self._pool, self._size, self._sender = pool, size, sender
+    def __init__(self, pool: ThreadPoolExecutor, size: int, sender: Sender, interrupts: Interrupts) -> None:
+        self._pool, self._size, self._sender, self._interrupts = pool, size, sender, interrupts
 
     def results(self, frames: Iterable[tuple[int, pl.DataFrame]], work: Work) -> Iterator[tuple[int, Any]]:
         """An interrupt still gives what was on its way, so that it is settled, and then goes on."""
         waiting: deque[tuple[int, Future[Any]]] = deque()
         try:
             for end, frame in frames:
-                # In the line before it begins: an interrupt between the two would lose it.
+                self._interrupts.check()
                 call: Future[Any] = Future()
                 waiting.append((end, call))
                 self._pool.submit(_done, call, work, end, frame)
@@ -42,6 +50,7 @@ class _Window:
                     yield self._first(waiting)
             while waiting:
                 yield self._first(waiting)
+            self._interrupts.check()
         except KeyboardInterrupt:
             self._sender.cancel()
             for _, call in waiting:
@@ -55,6 +64,7 @@ class _Window:
         end, call = waiting[0]
         # A signal that another thread has got is seen by this one only when it wakes.
         while not call.done():
+            self._interrupts.check()
             wait([call], timeout=LOOK_SECONDS)
         result = call.result()
         waiting.popleft()
@@ -75,12 +85,15 @@ def in_order(calls: int, sender: Sender) -> Iterator[_OneByOne | _Window]:
     """A window of so many calls at once. Leaving it by an error waits for those that are on their way, no longer than
     one try of each.
     """
+    interrupts = Interrupts()
     if calls <= 1:
-        yield _OneByOne()
+        with interrupts.held():
+            yield _OneByOne(interrupts)
         return
     pool = ThreadPoolExecutor(calls, thread_name_prefix="cdp-sync")
     try:
-        yield _Window(pool, calls, sender)
+        with interrupts.held():
+            yield _Window(pool, calls, sender, interrupts)
     except BaseException:
         sender.cancel()
         raise
