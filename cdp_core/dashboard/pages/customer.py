@@ -64,7 +64,7 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
                 help=f"Nothing is sent, since {f.exact(each.at)}: {f.escape(each.reason)}",
             )
     st.caption(f"`{card.profile_id}`")
-    with st.grid(3 + len(card.facts), min_column_width=140, gap="small"):
+    with st.grid(3 + len(card.facts), min_column_width=165, gap="small"):
         for name, value in card.facts:
             st.metric(name, value, border=True)
         st.metric("Events", f.number(card.events), border=True)

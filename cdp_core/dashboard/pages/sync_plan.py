@@ -69,7 +69,7 @@ def draw(name: str) -> None:
 
 
 def _show(plan: view.Plan) -> None:
-    with st.grid(6, min_column_width=110, gap="small"):
+    with st.grid(6, min_column_width=135, gap="small"):
         for what, count in plan.counts.items():
             st.metric(_WORDS[what], f.number(count), help=_HELP[what], border=True)
     if plan.note:
