@@ -1,4 +1,4 @@
-"""The dashboard of the workspace in this folder: `streamlit run app.py`, or `cdp app`.
+"""The dashboard of the workspace in this folder: `cdp app`, or `streamlit run app.py`.
 
 CDP_WORKSPACE in the environment names another folder.
 """
@@ -6,6 +6,9 @@ CDP_WORKSPACE in the environment names another folder.
 import os
 from pathlib import Path
 
-from cdp_core.dashboard.main import main
+import streamlit as st
 
-main(os.environ.get("CDP_WORKSPACE") or Path(__file__).parent)
+from cdp_core.dashboard import headers
+
+os.environ.setdefault("CDP_WORKSPACE", str(Path(__file__).parent))
+app = st.App(headers.SCRIPT, middleware=headers.hardened())

@@ -12,15 +12,20 @@
   x DestinationError    a destination refused or cannot be reached            exit 1
   x QualityStop         an expectation of severity "stop" failed              exit 3
   x PrivacyError        a privacy rule forbids it                             exit 3
+  x Forbidden           your role does not permit it                          exit 2
 
 `Retryable` and `Terminal` are mixins on a second axis: may the same call succeed later?
-A message says what is wrong, where, what would be valid and what to do next. It never holds a customer's value.
+A message says what is wrong, where, what would be valid and what to do next. It never holds a customer's value,
+and no secret of the configuration, whoever has worded it (`redaction.py`).
 """
 
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+
+from cdp_core.redaction import redacted
 
 
 class CDPError(Exception):
@@ -37,10 +42,10 @@ class CDPError(Exception):
     def __init__(
         self, what: str, *, where: str | None = None, choices: Iterable[str] = (), hint: str | None = None
     ) -> None:
-        self.what = " ".join(what.split())
-        self.where = where
-        self.choices = tuple(choices)
-        self.hint = hint
+        self.what = " ".join(redacted(what).split())
+        self.where = redacted(where) if where else where
+        self.choices = tuple(map(redacted, choices))
+        self.hint = redacted(hint) if hint else hint
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -115,3 +120,12 @@ class QualityStop(CDPError, Terminal):
 
 class PrivacyError(CDPError, Terminal):
     exit_code = 3
+
+
+class Forbidden(CDPError, Terminal):
+    exit_code = 2
+
+
+def trace(error: BaseException) -> str:
+    """The whole traceback, without secrets of the configuration, for whoever looks for a bug."""
+    return redacted("".join(traceback.format_exception(error)))

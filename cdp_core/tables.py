@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 TIME = "timestamp(6)"
+RECTIFICATION = "rectification"
+"""The source of corrections that people have asked for: identify events that survivorship puts above all others."""
+DESK = "desk"
+"""The source of what people have said of consent to somebody who noted it here."""
+OWN_SOURCES = (RECTIFICATION, DESK)
+"""Names that no source of cdp.yaml may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +208,22 @@ SUPPRESSIONS = _define(
 SUPPRESSED_PROFILES = _define(
     "suppressed_profiles", "Profiles that a suppressed identifier belongs to.", "profile_id", "profile_id"
 )
+PRIVACY_REQUESTS = _define(
+    "privacy_requests",
+    "What people have asked for. kind: erase, suppress, unsuppress, access, rectify. status: running, waiting (for a "
+    "destination), done, withdrawn. `subject` is a JSON list of the HMACs of their identifiers, `receipts` one of "
+    "{sync, destination, type, state, rows, at, note, attempts}, `taken` a JSON object of rows taken out per table. "
+    "received_at and due_at are days.",
+    "request_id",
+    "request_id kind subject status reason actor received_at:t opened_at:t due_at:t finished_at:t receipts taken",
+)
+AUDIT_LOG = _define(
+    "audit_log",
+    "Who did what, as of the last run; 'cdp privacy audit' reads the file that counts. `subject_hmac` is a JSON list "
+    "of identifiers as HMAC-SHA-256 under the workspace's key, `details` a JSON object without personal data.",
+    "seq",
+    "seq:i at:t actor role action outcome subject_hmac details previous_hash hash mac",
+)
 SOURCE_STATE = _define(
     "source_state",
     "What has been loaded: one row per file of a file source, or per source for a cursor.",
@@ -216,10 +238,11 @@ SOURCE_COLUMNS = _define(
 )
 SOURCE_LOADS = _define(
     "source_loads",
-    "Balance of every load: rows read = events + duplicates + quarantined. A replay reads nothing: what passes leaves "
+    "Balance of every load: rows read = events + duplicates + quarantined + suppressed (of people of "
+    "whom nothing is taken in). A replay reads nothing: what passes leaves "
     "the quarantine, so that `quarantined` is negative.",
     "run_id source",
-    "run_id source rows_read:i events:i duplicates:i quarantined:i seconds:f loaded_at:t",
+    "run_id source rows_read:i events:i duplicates:i quarantined:i suppressed:i seconds:f loaded_at:t",
 )
 STAGE_STATE = _define(
     "stage_state",

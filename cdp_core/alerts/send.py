@@ -54,9 +54,16 @@ def send(to: ToSpec, message: Message) -> None:
 def _post(to: ToSpec, body: dict[str, Any]) -> None:
     import httpx
 
+    from cdp_core.network import PRIVATE, Transport, deadline
+
     try:
-        answer = httpx.post(str(to.url), json=body, timeout=PATIENCE)
+        transport = Transport(private=to.private_network)
+        with deadline(PATIENCE), httpx.Client(transport=transport, timeout=PATIENCE, trust_env=False) as client:
+            answer = client.post(str(to.url), json=body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
+        if str(error) == PRIVATE:
+            what, hint = "the address is on a private network or this machine", "private_network: true allows it"
+            raise DestinationError(what, where=to.in_words, hint=hint) from None
         raise DestinationError(f"it cannot be reached ({type(error).__name__})", where=to.in_words) from None
     if not answer.is_success:
         raise DestinationError(f"it answered {answer.status_code}", where=to.in_words)

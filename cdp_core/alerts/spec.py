@@ -47,6 +47,7 @@ class ToSpec(BaseModel):
     webhook: str | None = Field(None, repr=False, description="A URL that is sent JSON")
     slack: str | None = Field(None, repr=False, description="A URL of Slack's incoming webhooks")
     email: EmailSpec | None = None
+    private_network: bool = Field(False, description="Let a URL be on this machine or a private network")
 
     @field_validator("webhook", "slack")
     @classmethod
@@ -97,5 +98,5 @@ class AlertSpec(BaseModel):
     @property
     def id(self) -> str:
         """Equal for the same receiver and conditions, and no secret."""
-        told: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        told: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude={"to": {"private_network"}})
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

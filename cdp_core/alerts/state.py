@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cdp_core.modes import FILE as FILE_MODE
+from cdp_core.modes import private_file, private_folder
+
 Told = dict[str, dict[str, dict[str, str]]]
 """Alert id → key of what was told → `since` (UTC) and `text`."""
 FILE = "alerts.json"
@@ -29,13 +32,14 @@ def changed(folder: Path) -> Iterator[Told]:
     """Read, change and write it, one process at a time."""
     from filelock import FileLock
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "alerts.lock", timeout=60):
+    private_folder(folder)
+    with FileLock(folder / "alerts.lock", timeout=60, mode=FILE_MODE):
         told = read(folder)
         before = json.dumps(told)
         yield told
         text = json.dumps(told, indent=1, ensure_ascii=False)
         if json.dumps(told) != before:
             temporary = folder / f"{FILE}.new"
+            private_file(temporary)
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(folder / FILE)

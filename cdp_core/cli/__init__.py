@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import cdp_core as cdp
 from cdp_core.cli.guard import guarded
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
+    cdp.private_process()
     sys.exit(execute(sys.argv[1:] if argv is None else argv))
 
 

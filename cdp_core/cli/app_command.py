@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The next free one when it is taken.")] = 8501,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in, who have to log in.")
+    ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
     workspace: WorkspaceOption = None,
 ) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.exceptions import Abort, Exit, TyperException
 
-from cdp_core.errors import CDPError, EngineError
+from cdp_core.errors import CDPError, EngineError, trace
 
 INTERRUPTED = 130
 
@@ -70,7 +70,7 @@ def _usage(error: Any) -> str:
 def _complain(text: str, code: int, error: BaseException | None = None) -> int:
     try:
         if error is not None and os.environ.get("CDP_DEBUG") == "1":
-            traceback.print_exception(error)
+            print(trace(error), end="", file=sys.stderr)
         print(f"error: {text}", file=sys.stderr, flush=True)
     except OSError:
         pass

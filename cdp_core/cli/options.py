@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,6 +64,30 @@ def opened(option: Path | None) -> Iterator[cdp.Workspace]:
         yield workspace
     finally:
         workspace.close()
+
+
+def day(text: str) -> datetime:
+    """
+    >>> day("2026-03-01")
+    datetime.datetime(2026, 3, 1, 0, 0)
+    """
+    try:
+        return datetime.strptime(text.strip(), "%Y-%m-%d")
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-03-01") from None
+
+
+def moment(text: str) -> datetime:
+    """A day or a time, in UTC unless it says otherwise.
+
+    >>> moment("2026-03-01T12:00+02:00")
+    datetime.datetime(2026, 3, 1, 10, 0)
+    """
+    try:
+        said = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write it as 2026-03-01 or 2026-03-01T12:00") from None
+    return said.astimezone(UTC).replace(tzinfo=None) if said.tzinfo else said
 
 
 def names_of(select: list[str] | None) -> list[str] | None:

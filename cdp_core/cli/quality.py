@@ -18,6 +18,7 @@ from cdp_core.cli.options import (
     OutputOption,
     TableOutput,
     WorkspaceOption,
+    day,
     opened,
 )
 from cdp_core.cli.output import print_frame, print_object, say
@@ -67,11 +68,11 @@ def anomalies(
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option("--from", metavar="DAY", formats=["%Y-%m-%d"], help="First UTC day; default: the last 28 days."),
+        typer.Option("--from", metavar="DAY", parser=day, help="First UTC day; default: the last 28 days."),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--to", metavar="DAY", formats=["%Y-%m-%d"], help="Last UTC day; default: the newest one."),
+        typer.Option("--to", metavar="DAY", parser=day, help="Last UTC day; default: the newest one."),
     ] = None,
     output: FrameOption = TableOutput.table,
     workspace: WorkspaceOption = None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,17 @@ class Dashboard:
         self.host = host
         if not (self.folder / "app.py").is_file():
             raise UsageError("no app.py in the workspace", where=str(folder), hint="'cdp init DIR' writes one")
+        login = has_login(self.folder)
+        if login and find_spec("authlib") is None:
+            raise UsageError(
+                "[auth] in .streamlit/secrets.toml needs Authlib", hint="pip install 'cdp-workbench[oidc]'"
+            )
+        if not login and not is_loopback(host):
+            raise UsageError(
+                "without a login, the dashboard is served to this machine alone",
+                where=f"--host {host}",
+                hint="add [auth] to .streamlit/secrets.toml (docs/how-to/give-people-roles.md), or leave --host out",
+            )
         self.port = free_port(host, port)
 
     @property
@@ -66,6 +80,10 @@ class Dashboard:
             "server.fileWatcherType": "none",
             "browser.gatherUsageStats": "false",
             "logger.hideWelcomeMessage": "true",
+            "logger.enableRich": "false",
+            "client.showErrorDetails": "none",
+            "server.enableCORS": "true",
+            "server.enableXsrfProtection": "true",
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
         return [sys.executable, "-m", "streamlit", "run", "app.py", *flags]
@@ -101,6 +119,29 @@ def free_port(host: str, first: int) -> int:
                 continue
             return port
     raise UsageError(f"no free port from {first} on", hint="give another one with --port")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name does when all that it stands for does.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("")
+    (True, True, False, False)
+    """
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)} if host else set()
+        return bool(found) and all(ipaddress.ip_address(str(each).partition("%")[0]).is_loopback for each in found)
+    except (OSError, ValueError):
+        return False
+
+
+def has_login(folder: Path) -> bool:
+    """Whether .streamlit/secrets.toml of the workspace, or of the user, names an identity provider under [auth]."""
+    for base in (folder, Path.home()):
+        with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
+            told = tomllib.loads((base / ".streamlit" / "secrets.toml").read_text(encoding="utf-8")).get("auth")
+            if isinstance(told, dict) and told:
+                return True
+    return False
 
 
 class _Stopped(Exception):

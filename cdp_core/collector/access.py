@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cdp_core.collector.guard import decisions_stamp, guards
 from cdp_core.collector.planned import plan_doors, plans_stamp
 from cdp_core.config import load_config
 from cdp_core.errors import CDPError
@@ -71,12 +72,13 @@ class _Bucket:
 
 
 class Access:
-    """Keys, sources and their plans as they are now: the files are looked at again when they have changed."""
+    """Keys, sources, their plans and guards as they are now: files are looked at again when they have changed."""
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
         self.sources = live_sources(config)
         self.plans = plan_doors(root, config)
+        self.guards = guards(root, config, list(self.sources))
         self.problem: str | None = None
         self._ring = KeyRing(root)
         self._ring.refresh()
@@ -103,11 +105,13 @@ class Access:
         if config.version != self._stamp:
             self.sources, self._stamp, self._buckets = live_sources(config), config.version, {}
         self.plans = plan_doors(self.root, config)
+        self.guards = guards(self.root, config, list(self.sources))
         self._changed = written
 
     def _written(self) -> tuple[object, ...]:
         try:
-            return (self.root / "cdp.yaml").stat().st_mtime_ns, *plans_stamp(self.root)
+            config = (self.root / "cdp.yaml").stat().st_mtime_ns
+            return config, *plans_stamp(self.root), decisions_stamp(self.root)
         except OSError:
             return ()
 

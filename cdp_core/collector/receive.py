@@ -88,7 +88,8 @@ class Receiver:
             raise _Refused(400, f"the body is too large: {error.what}", "send it in smaller batches") from None
         except bodies.Broken as error:
             key = self._within_limits(self._admitted(clear, headers, server_only), 1, len(data))
-            return await self._kept_whole(_without([plain], clear, plain), key, received_at, error.what)
+            kept = self.access.guards[key.source].covered(_without([plain], clear, plain))
+            return await self._kept_whole(kept, key, received_at, error.what)
         clear = clear or body.key
         key = self._within_limits(self._admitted(clear, headers, server_only), len(body.events), len(data))
         body.events = _without(body.events, clear, plain)
@@ -96,14 +97,20 @@ class Receiver:
 
     async def _stored(self, body: bodies.Body, key: WriteKey, kind: str | None, received_at: int) -> Answer:
         source, browser = key.source, key.kind == "browser"
+        guard = self.access.guards[source]
+        suppressed = guard.clean(body)
         verdict = door.look(body.events, kind, browser=browser, unsound="problem" in body.outer)
         if (plan := self.access.plans.get(source)) is not None:
             plan.look(body.events, kind, verdict)
+        for index, rule in verdict.wrong.items():
+            if rule.startswith("parse."):
+                body.events[index : index + 1] = guard.covered(body.events[index : index + 1])
         repeated = self.recent.repeated(source, verdict.ids)
         envelope = _envelope(body, kind, browser)
-        await self._durable(
-            Received(source, received_at, envelope, len(body.events), sum(map(len, body.events)), pack(body.events))
-        )
+        if body.events or not suppressed:
+            await self._durable(
+                Received(source, received_at, envelope, len(body.events), sum(map(len, body.events)), pack(body.events))
+            )
         self.recent.add(source, verdict.ids)
         held = len(verdict.wrong)
         accepted = len(body.events) - held - repeated
@@ -111,6 +118,10 @@ class Receiver:
         for outcome, number in counts.items():
             if number:
                 self.metrics.events.labels(source, outcome).inc(number)
+        if suppressed:
+            # Whoever holds a key that stands in every page must not be able to ask who is suppressed.
+            self.metrics.events.labels(source, "suppressed").inc(suppressed)
+            counts["accepted"] += suppressed
         said: dict[str, Any] = {"success": True, **counts}
         if held:
             rows = list(verdict.wrong.items())[:SHOWN]

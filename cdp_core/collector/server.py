@@ -57,7 +57,7 @@ def serve(root: Path, config: Config, settings: CollectorSettings, *, ready: Say
     from filelock import FileLock, Timeout
 
     folder_of(root).mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder_of(root) / "collector.lock", timeout=0)
+    lock = FileLock(folder_of(root) / "collector.lock", timeout=0, mode=0o600)
     try:
         lock.acquire()
     except Timeout:

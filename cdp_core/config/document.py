@@ -17,12 +17,14 @@ from cdp_core.config.problems import Place, Problem
 Path = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\})")
+_NAMED = re.compile(r"(alias|anchor|tag handle) '.*'")
 _MAX_NODES = 200_000
 _FRIENDLY = {
     "mapping values are not allowed here": "indent the line like its neighbours, or quote a value that holds ': '",
     "found unexpected end of stream": "a quote is opened and never closed",
     "could not find expected ':'": "a key needs ': ' behind it",
     "expected ',' or '}', but got '{'": "write a value that holds ${…} in quotes when it stands inside braces",
+    "found undefined alias": "quote a value that begins with *",
     "found character '@' that cannot start any token": "quote the value",
     "found character '`' that cannot start any token": "quote the value",
     "found character '%' that cannot start any token": "quote the value",
@@ -90,7 +92,9 @@ def _nodes(text: str) -> Any:
     changes nodes."""
     from ruamel.yaml import YAML
 
-    return YAML(typ="safe", pure=True).compose(io.StringIO(text))
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False
+    return yaml.compose(io.StringIO(text))
 
 
 def _code(character: Any) -> str:
@@ -104,7 +108,8 @@ def _code(character: Any) -> str:
 def _syntax_problem(error: Any, file: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, 0)
-    what = " ".join((error.problem or "it cannot be read").split())
+    # Names of aliases and anchors are left out: a password that begins with * or & is one to YAML.
+    what = _NAMED.sub(r"\1", " ".join((error.problem or "it cannot be read").split()))
     if "'\\t'" in what:
         return Problem(Place(file, line), f"YAML syntax, column {column}: a tab is used", hint="indent with spaces")
     context = " ".join((error.context or "").split())
@@ -197,7 +202,10 @@ class _Walker:
             kind = "date" if node.tag.endswith("timestamp") else "value"
             return self.problem(place, f"{node.value!r} is no {kind}", hint="write it in quotes if it is text")
         except YAMLError:
-            return self.problem(place, f"unknown YAML tag {node.tag!r}", hint="tags are not used here; quote the value")
+            # It is not named: a password that begins with ! is a tag to YAML.
+            return self.problem(
+                place, "unknown YAML tag", hint="tags are not used here; quote a value that begins with !"
+            )
         if isinstance(value, str) and "$" in value:
             return self.substitute(value, path, place)
         return value

@@ -100,6 +100,8 @@ def _short_forms(definitions: dict[str, Any]) -> None:
     to["to"] = {"anyOf": [{"type": "string"}, to["to"]]}
     plan = definitions["SourceSpec"]["properties"]["plan"]
     plan["anyOf"] = [{"type": "string"}, *plan["anyOf"]]
+    fields = definitions["PrivacySpec"]["properties"]["fields"]
+    fields["additionalProperties"] = {"anyOf": [{"enum": ["red", "yellow", "green"]}, fields["additionalProperties"]]}
     columns = definitions["MapSpec"]["properties"]
     columns["key"] = {"anyOf": [{"type": "string"}, columns["key"]]}
     for bucket in ("traits", "properties"):

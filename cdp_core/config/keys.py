@@ -15,37 +15,38 @@ def valid_keys(spec: Any, loc: Iterable[str | int] = ()) -> list[str]:
     >>> valid_keys(EngineSpec)[:2]
     ['type', 'lake']
     """
-    here = list(_alternatives(spec))
+    here = list(alternatives(spec))
     for part in loc:
-        here = [inner for one in here for inner in _step(one, part)]
-    keys = [f.alias or name for one in here if _is_model(one) for name, f in one.model_fields.items() if not f.exclude]
+        here = [inner for one in here for inner in step(one, part)]
+    keys = [f.alias or name for one in here if is_model(one) for name, f in one.model_fields.items() if not f.exclude]
     return list(dict.fromkeys(keys))
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
+def alternatives(annotation: Any) -> Iterator[Any]:
     """The members of a union, with Annotated, Optional and type aliases taken off."""
     if hasattr(annotation, "__value__"):
-        yield from _alternatives(annotation.__value__)
+        yield from alternatives(annotation.__value__)
     elif hasattr(annotation, "__metadata__"):
-        yield from _alternatives(get_args(annotation)[0])
+        yield from alternatives(get_args(annotation)[0])
     elif isinstance(annotation, type) or _is_container(annotation):
         yield annotation
     elif get_origin(annotation) is not Literal:
         for member in get_args(annotation):
-            yield from _alternatives(member)
+            yield from alternatives(member)
 
 
-def _step(annotation: Any, part: str | int) -> Iterator[Any]:
-    if _is_model(annotation):
+def step(annotation: Any, part: str | int) -> Iterator[Any]:
+    """The types that `part`, a key or an index, may lead to."""
+    if is_model(annotation):
         for name, field in annotation.model_fields.items():
             if part in (name, field.alias) or name == "root":
-                yield from _alternatives(field.annotation)
+                yield from alternatives(field.annotation)
                 return
         if part == annotation.__name__ or _is_tag(annotation, part):
             yield annotation
     elif _is_container(annotation) and get_args(annotation):
         arguments = [a for a in get_args(annotation) if a is not Ellipsis]
-        yield from _alternatives(arguments[-1])
+        yield from alternatives(arguments[-1])
 
 
 def _is_tag(model: type[BaseModel], part: str | int) -> bool:
@@ -60,5 +61,5 @@ def _is_container(annotation: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, (dict, list, tuple, Mapping, Sequence, set, frozenset))
 
 
-def _is_model(annotation: Any) -> bool:
+def is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)

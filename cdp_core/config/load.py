@@ -14,12 +14,14 @@ from cdp_core.config.merge import MAIN, NAMED_BLOCKS, Merged, read_files
 from cdp_core.config.model import Config
 from cdp_core.config.plans import check_references
 from cdp_core.config.problems import Place, Problem, raise_first
+from cdp_core.config.secret_values import secret_values
 from cdp_core.config.splice import block_text
 from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
 from cdp_core.identity.spec import IdentitySpec
+from cdp_core.redaction import Secrets
 
-SINGLE_BLOCKS = ("quality", "identity", "engine", "schedule")
+SINGLE_BLOCKS = ("quality", "identity", "privacy", "engine", "schedule")
 _WRONG: Any = object()
 
 
@@ -73,20 +75,21 @@ def check_config(
         merged = read_files(Path(root), os.environ if environ is None else environ, replaced)
     except SpecError as error:
         return None, [Problem(_place_of(error), error.what, error.choices, error.hint)]
+    secrets = Secrets(secret_values(merged, Path(root)))
     if merged.broken:
-        return None, _sorted(merged)
+        return None, _sorted(merged, secrets)
     read = list(merged.problems)
     places = {problem.place for problem in read}
-    config = _compose(merged)
+    config = _compose(merged, secrets)
     # A value that could not be read is reported once, not again for being of the wrong type.
     merged.problems = [*read, *(p for p in merged.problems[len(read) :] if p.place not in places)]
     if config is not None and not merged.problems:
         merged.problems += references.check(config, merged, Path(root))
         merged.problems += check_references(config, merged, Path(root))
-    return (config, []) if config is not None and not merged.problems else (None, _sorted(merged))
+    return (config, []) if config is not None and not merged.problems else (None, _sorted(merged, secrets))
 
 
-def _compose(merged: Merged) -> Config | None:
+def _compose(merged: Merged, secrets: Secrets) -> Config | None:
     """The definitions, each made on its own, as one Config; what is wrong is added to `merged.problems`."""
     values = {key: _block(merged, key, value) for key, value in merged.data.items() if not _is_empty(key, value)}
     values = {key: value for key, value in values.items() if value is not _WRONG}
@@ -95,7 +98,7 @@ def _compose(merged: Merged) -> Config | None:
     except ValidationError as error:
         merged.problems += translate(error, merged, Config)
         return None
-    return config.read_from(merged)
+    return config.read_from(merged, secrets)
 
 
 def _block(merged: Merged, key: str, value: Any) -> Any:
@@ -126,9 +129,10 @@ def _is_empty(key: str, value: Any) -> bool:
     return value is None and key in (*NAMED_BLOCKS, *SINGLE_BLOCKS, "include", "today", "alerts", "dashboard_url")
 
 
-def _sorted(merged: Merged) -> list[Problem]:
+def _sorted(merged: Merged, secrets: Secrets) -> list[Problem]:
+    """In the order of the files and lines, and without what a wrong value would tell."""
     order = {name: number for number, name in enumerate(merged.files)}
-    unique = dict.fromkeys(merged.problems)
+    unique = dict.fromkeys(problem.without(secrets) for problem in merged.problems)
     return sorted(unique, key=lambda p: (order.get(p.place.file, -1), p.place.line or 0))
 
 

@@ -13,12 +13,15 @@ from cdp_core.cron import ScheduleSpec
 from cdp_core.destinations.spec import DestinationSpec, SyncSpec
 from cdp_core.engine.spec import EngineSpec
 from cdp_core.identity.spec import IdentitySpec
+from cdp_core.privacy.roles import AccessSpec
+from cdp_core.privacy.spec import PrivacySpec
 from cdp_core.profiles.spec import COMPUTED, TraitSpec
 from cdp_core.quality.anomalies.spec import QualitySpec
 from cdp_core.sources.spec import SourceSpec
 
 if TYPE_CHECKING:
     from cdp_core.config.merge import Merged
+    from cdp_core.redaction import Secrets
 
 
 class Config(BaseModel):
@@ -48,6 +51,12 @@ class Config(BaseModel):
     schedule: ScheduleSpec = Field(
         default_factory=lambda: ScheduleSpec.model_validate({}), description="When 'cdp run' runs by itself"
     )
+    privacy: PrivacySpec = Field(
+        default_factory=lambda: PrivacySpec.model_validate({}), description="Personal data: classes, controls"
+    )
+    access: AccessSpec = Field(
+        default_factory=lambda: AccessSpec.model_validate({}), description="Who may what: people and their roles"
+    )
     alerts: tuple[AlertSpec, ...] = Field((), description="What is told to whom after a run or a sync")
     dashboard_url: str | None = Field(None, pattern="^https?://", description="Where alerts link to")
     engine: EngineSpec = Field(
@@ -55,6 +64,7 @@ class Config(BaseModel):
     )
 
     _merged: Merged | None = PrivateAttr(None)
+    _secrets: Secrets | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _one_region(self) -> Config:
@@ -63,9 +73,9 @@ class Config(BaseModel):
             self.__dict__["identity"] = self.identity.model_copy(update={"region": self.region})
         return self
 
-    def read_from(self, merged: Merged) -> Config:
-        """This configuration, knowing the files that it was read from."""
-        self._merged = merged
+    def read_from(self, merged: Merged, secrets: Secrets) -> Config:
+        """This configuration, knowing the files that it was read from; while it lives, its secrets are in no error."""
+        self._merged, self._secrets = merged, secrets
         return self
 
     @property

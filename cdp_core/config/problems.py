@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cdp_core.errors import SpecError
+from cdp_core.redaction import Secrets
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +36,16 @@ class Problem:
 
     def __str__(self) -> str:
         return str(self.error())
+
+    def without(self, secrets: Secrets) -> Problem:
+        """The same, with … for every secret: it may outlive whoever holds them."""
+        hidden = secrets.hidden_in
+        return Problem(
+            self.place,
+            hidden(self.what),
+            tuple(map(hidden, self.choices)),
+            hidden(self.hint) if self.hint else self.hint,
+        )
 
     def error(self, *, more: int = 0) -> SpecError:
         """The problem as an error; `more` counts the problems behind it."""

@@ -13,7 +13,7 @@ from cdp_core.config.document import Path
 from cdp_core.config.problems import Place, Problem, unknown
 from cdp_core.config.translate import spec_problem, translate
 from cdp_core.errors import SpecError
-from cdp_core.tables import PROFILES
+from cdp_core.tables import OWN_SOURCES, PROFILES
 
 if TYPE_CHECKING:
     from cdp_core.config.merge import Merged
@@ -29,9 +29,20 @@ def check(config: Config, merged: Merged, root: pathlib.Path) -> list[Problem]:
         problems += _destination(name, destination, merged, root)
     problems += _traits(config, merged)
     problems += _audiences(config, merged)
+    problems += _retention(config, merged)
     for name in config.syncs:
         problems += _sync(name, config, merged, root)
     return problems or _places(config, merged, root)
+
+
+def _retention(config: Config, merged: Merged) -> list[Problem]:
+    found = []
+    for number, rule in enumerate(config.privacy.retention):
+        if rule.source not in config.sources:
+            error = SpecError.unknown("source", rule.source, config.sources)
+            place = merged.place(("privacy", "retention", number, "source"))
+            found.append(Problem(place, error.what, error.choices, error.hint))
+    return found
 
 
 def _own_names(root: pathlib.Path) -> list[Problem]:
@@ -100,6 +111,9 @@ def _spec_keys(spec: Any, options: str) -> list[str]:
 
 def _source(name: str, spec: Any, merged: Merged) -> list[Problem]:
     found, problems = _connector(plugins.SOURCES, "Options", spec, ("sources", name), merged)
+    if name in OWN_SOURCES:
+        what = f"{name!r} cannot be the name of a source: what is noted here goes by it"
+        problems.append(Problem(merged.place(("sources", name)), what, hint="choose another name"))
     if found is None:
         return problems
     if found.gives == "rows" and spec.map is None:

@@ -20,7 +20,7 @@ from cdp_core.tables import CANONICAL
 FOLDER = "expectations"
 _UNCHECKED = ("quarantine", "violations", "quality_results", "matching_models", "identity_compared", "sync_ledger",
               "sync_log", "sync_runs", "source_state", "source_columns", "source_loads", "stage_state",
-              "suppressions", "suppressed_profiles", "runs")  # fmt: skip
+              "suppressions", "suppressed_profiles", "audit_log", "runs")  # fmt: skip
 """What a run writes down about itself: it checks no suite of these."""
 
 

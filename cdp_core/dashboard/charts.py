@@ -232,6 +232,34 @@ def sankey(nodes: dict[str, str], links: list[tuple[str, str, int]]) -> dict[str
     }
 
 
+def ways(nodes: dict[str, str], ties: list[tuple[str, str, bool]]) -> dict[str, Any]:
+    """An ECharts option: where something leads, from left to right. `nodes` maps a name to its colour; a tie that does
+    not carry the thing itself is grey.
+    """
+    lines = {True: {"color": "gradient", "opacity": 0.26}, False: {"color": LABEL, "opacity": 0.16}}
+    return {
+        "tooltip": {"trigger": "item", "formatter": "{b}"},
+        "series": [
+            {
+                "type": "sankey",
+                "left": 8,
+                "right": 140,
+                "top": 8,
+                "bottom": 8,
+                "nodeGap": 18,
+                "nodeWidth": 12,
+                "nodeAlign": "left",
+                "draggable": False,
+                "emphasis": {"focus": "adjacency"},
+                "label": {"fontSize": 12, "width": 130, "overflow": "truncate", "color": LABEL},
+                "labelLayout": {"hideOverlap": True},
+                "data": [{"name": name, "itemStyle": {"color": colour}} for name, colour in nodes.items()],
+                "links": [{"source": a, "target": b, "value": 1, "lineStyle": lines[full]} for a, b, full in ties],
+            }
+        ],
+    }
+
+
 def waterfall(frame: pl.DataFrame, *, unit: str) -> alt.Chart:
     """Bars from `start` to `end`, one `step` under the other; green where `weight` speaks for it, red where against."""
     import altair as alt
@@ -248,3 +276,60 @@ def waterfall(frame: pl.DataFrame, *, unit: str) -> alt.Chart:
         )
         .properties(height=26 * frame.height + 50)
     )
+
+
+STATES = {"Granted": "#2f9e7d", "Denied": "#c9514c", "In conflict": "#d9902f", "Not said": "#a3a3ad"}
+"""Colours of what is said of consent, told apart by lightness too."""
+
+
+def shares(frame: pl.DataFrame, *, name: str, part: str, share: str, count: str, height: int = 200) -> alt.Chart:
+    """A bar per name, whole, parted by state. `frame` has the columns named, and order (place in the bar)."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_bar(size=22)
+        .encode(
+            y=alt.Y(f"{name}:N", title=None, axis=alt.Axis(labelLimit=160)),
+            x=alt.X(
+                f"{share}:Q",
+                title=None,
+                stack="zero",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="~%", tickCount=4),
+            ),
+            color=alt.Color(
+                f"{part}:N",
+                title=None,
+                scale=alt.Scale(domain=list(STATES), range=list(STATES.values())),
+                legend=alt.Legend(orient="top", direction="horizontal", columns=2),
+            ),
+            order=alt.Order("order:Q"),
+            tooltip=[
+                alt.Tooltip(f"{name}:N", title=name.capitalize()),
+                alt.Tooltip(f"{part}:N", title=part.capitalize()),
+                alt.Tooltip(f"{count}:Q", title=count.capitalize(), format=",d"),
+                alt.Tooltip(f"{share}:Q", title="Share", format=".1%"),
+            ],
+        )
+        .properties(height=height)
+    )
+
+
+def weeks(frame: pl.DataFrame, *, group: str, value: str, height: int = 230) -> alt.LayerChart:
+    """A line per group over weeks; a point tells what was said that week (granted, denied)."""
+    import altair as alt
+
+    base = alt.Chart(frame).encode(
+        x=alt.X("week:T", title=None, axis=alt.Axis(format="%d %b %y", labelAngle=0, grid=False, tickCount=5)),
+        y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(format="~s", tickCount=4), scale=alt.Scale(zero=False)),
+        color=alt.Color(f"{group}:N", title=None, legend=alt.Legend(orient="top", direction="horizontal", columns=3)),
+        tooltip=[
+            alt.Tooltip("week:T", title="Week from (UTC)", format="%d %b %Y"),
+            alt.Tooltip(f"{group}:N", title=group.capitalize()),
+            alt.Tooltip(f"{value}:Q", title="Profiles that consent", format=",d"),
+            alt.Tooltip("granted:Q", title="Granted that week", format=",d"),
+            alt.Tooltip("denied:Q", title="Denied that week", format=",d"),
+        ],
+    )
+    return (base.mark_line(strokeWidth=2) + base.mark_point(filled=True, opacity=1, size=30)).properties(height=height)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "INR": "₹", "AUD": "A$", "CAD": "C$"}
@@ -137,12 +139,34 @@ def label(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def labels(names: Iterable[str]) -> str:
+    """Names from the configuration in a line of Markdown.
+
+    >>> labels(["high_value", "crm_id"])
+    'High value, CRM ID'
+    """
+    return ", ".join(escape(label(name)) for name in names)
+
+
 def plural(count: int, word: str, many: str | None = None) -> str:
     """
     >>> plural(1, "row"), plural(2130, "row"), plural(2, "identity", "identities")
     ('1 row', '2,130 rows', '2 identities')
     """
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def code(text: str) -> str:
+    """Text from configuration as code in Markdown: it ends where it should, whatever is in it.
+
+    >>> code("^0+$"), code("a`b")
+    ('`^0+$`', '`` a`b ``')
+    """
+    text = " ".join(text.split())
+    if "`" not in text:
+        return f"`{text}`"
+    longest = max(len(run) for run in re.findall("`+", text))
+    return f"{'`' * (longest + 1)} {text} {'`' * (longest + 1)}"
 
 
 def escape(text: str) -> str:

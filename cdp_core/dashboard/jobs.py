@@ -13,6 +13,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from cdp_core.dashboard import login, session
+
 _TAIL = 20_000
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -76,10 +78,16 @@ def start(root: Path, key: str, name: str, *args: str) -> Job:
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            env={**os.environ, "CDP_PROGRESS": "lines"},
+            env={**os.environ, "CDP_PROGRESS": "lines", **_on_behalf_of()},
         )
     jobs[key] = Job(name, process, out, log)
     return jobs[key]
+
+
+def _on_behalf_of() -> dict[str, str]:
+    """Whoever looks, for the process that works for them: it may no more than they may."""
+    who = session.actor()
+    return {"CDP_ROLE": who.role, **({"CDP_ACTOR": who.name} if login.configured() else {})}
 
 
 def current(root: Path, key: str) -> Job | None:

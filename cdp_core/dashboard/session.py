@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import streamlit as st
 
 import cdp_core as cdp
+from cdp_core.dashboard import login
 
 T = TypeVar("T")
 _ROOT = "cdp_root"
 REVEAL = "reveal"
+REVEALED = "revealed"
 
 
 @dataclass
@@ -24,6 +26,7 @@ class _Opened:
     workspace: cdp.Workspace
     lock: threading.Lock = field(default_factory=threading.Lock)
     stamp: int = 0
+    asked: tuple[int, int] = (0, 0)
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,15 +45,26 @@ def root() -> Path:
 
 
 def workspace() -> cdp.Workspace:
-    """A workspace for this thread: call it once per script run or fragment run.
+    """A workspace for this thread and for whoever looks: call it once per script run or fragment run. Personal data in
+    what it answers are masked unless they were revealed.
 
-    Raises CDPError when the folder cannot be opened. A cdp.yaml that has become wrong keeps the last good one, and
-    `config_error()` says what is wrong.
+    Raises CDPError when the folder cannot be opened, Forbidden when somebody has no role (any more). A cdp.yaml that
+    has become wrong keeps the last good one, and `config_error()` says what is wrong.
     """
     opened = _opened(str(root()))
     with opened.lock:
         _reload(opened)
-        return opened.workspace.reader()
+        _forget(opened)
+        who = login.actor(opened.workspace)
+        return opened.workspace.reader(who, masked=not _asked() or who.masked)
+
+
+def _forget(opened: _Opened) -> None:
+    """Answers that are kept may be about somebody who has been erased since."""
+    asked = opened.workspace.privacy.requests.stamp
+    if asked != opened.asked:
+        opened.asked = asked
+        _computed.clear()
 
 
 def _reload(opened: _Opened) -> str | None:
@@ -86,9 +100,9 @@ def _stamp(ws: cdp.Workspace) -> int:
 
 
 def cached(view: Callable[..., T], ws: cdp.Workspace, *args: Any) -> T:
-    """The answer of a view function, computed once per snapshot, configuration, day and arguments."""
+    """The answer of a view function, computed once per snapshot, configuration, day, role, masking and arguments."""
     name = f"{view.__module__}.{view.__qualname__}"
-    key = (name, str(ws.root), ws.snapshot(), ws.config.version, ws.now.date())
+    key = (name, str(ws.root), ws.snapshot(), ws.config.version, ws.now.date(), ws.actor.role, ws.masked)
     answer: T = _computed(key, args, _view=view, _ws=ws)
     return answer
 
@@ -98,6 +112,46 @@ def _computed(key: tuple[Any, ...], args: tuple[Any, ...], _view: Callable[..., 
     return _view(_ws, *args)
 
 
+def by_identifier(ws: cdp.Workspace) -> cdp.Workspace:
+    """The same workspace for views in which identifiers are chosen and asked about, and which mask what they show by
+    themselves: a masked identifier leads nowhere. Roles that may not see them get theirs.
+    """
+    return ws.reader(masked=False) if ws.actor.may("reveal") else ws
+
+
+def admitted() -> bool:
+    """Whether whoever looks may go on. Of a folder that cannot be opened the page speaks, and shows nothing."""
+    try:
+        opened = _opened(str(root()))
+    except cdp.CDPError:
+        return True
+    with opened.lock:
+        _reload(opened)
+        return login.admit(opened.workspace)
+
+
+def actor() -> cdp.Actor:
+    """Whoever looks. Raises Forbidden when they have no role."""
+    opened = _opened(str(root()))
+    with opened.lock:
+        _reload(opened)
+        return login.actor(opened.workspace)
+
+
 def revealed() -> bool:
-    """Whether this session has asked to see personal data."""
-    return bool(st.session_state.get(REVEAL, False))
+    """Whether this session sees personal data: its role may, and it has said why."""
+    return _asked() and actor().may("reveal")
+
+
+def reveal(reason: str) -> None:
+    """Show personal data from now on; that they were asked for, by whom and why is recorded first. Raises CDPError."""
+    workspace().revealed(reason).close()
+    st.session_state[REVEALED] = True
+
+
+def hide() -> None:
+    st.session_state[REVEALED] = False
+
+
+def _asked() -> bool:
+    return bool(st.session_state.get(REVEALED, False))

@@ -25,6 +25,8 @@ def head(title: str) -> Any:
 
 def draw_state() -> None:
     """State and actions, refreshed by themselves: every second while something runs."""
+    # This draws the page anew anyway, and drawing it once more would lose the click that it is for.
+    st.session_state.pop(_SEEN, None)
     busy = jobs.any_running(session.root())
     st.fragment(_draw_state, run_every=1.0 if busy else 6.0)()
 
@@ -40,28 +42,57 @@ def _draw_state() -> None:
     _refresh(ws, running)
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         _health(ws, status, running)
-        st.toggle(
-            "Show personal data",
-            key=session.REVEAL,
-            persist_state="session",
-            on_change=_rerun_app,
-            help="Names, addresses, phone numbers, e-mail addresses and birth dates are masked until you switch "
-            "this on. It holds for this browser tab only.",
-        )
+        _reveal_toggle(ws)
         st.button(
             "Running…" if running else "Run now",
             key="run_now",
             icon=":material/play_arrow:",
             type="primary",
-            disabled=running,
+            disabled=running or not ws.actor.may("run"),
             on_click=start_run,
             help="Load what is new, check it, resolve identities, build profiles and refresh audiences.",
         )
+    _ask_why()
     if job is not None:
         _progress(job)
 
 
-def _rerun_app() -> None:
+def _reveal_toggle(ws: cdp.Workspace) -> None:
+    """Off, and asking why when it is switched on; a role that may not is told so."""
+    if not ws.actor.may("reveal"):
+        st.badge("Masked", icon=":material/visibility_off:", color="gray", help=f"Your role, {f.label(ws.actor.role)}, "
+                 "reads personal data masked.")  # fmt: skip
+        return
+    st.toggle(
+        "Show personal data",
+        key=session.REVEAL,
+        persist_state="session",
+        on_change=_switched,
+        help="Names, addresses, phone numbers, e-mail addresses and birth dates are masked until you switch this on "
+        "and say why. It holds for this browser tab only, and is in the audit log.",
+    )
+
+
+def _switched() -> None:
+    session.hide()
+    st.rerun()
+
+
+def _ask_why() -> None:
+    """The reason, without which nothing is shown."""
+    if not st.session_state.get(session.REVEAL) or session.revealed():
+        return
+    with st.form("reveal_why", border=True), st.container(horizontal=True, vertical_alignment="bottom"):
+        reason = st.text_input("Why do you need to see personal data?", key="reveal_reason", max_chars=200,
+                               placeholder="Such as: ticket 4711, she asks what we have")  # fmt: skip
+        asked = st.form_submit_button("Show", key="reveal_show", icon=":material/visibility:", type="primary")
+    if not asked:
+        return
+    try:
+        session.reveal(reason)
+    except cdp.CDPError as error:
+        st.error(f.escape(str(error)), icon=":material/error:")
+        return
     st.rerun()
 
 
@@ -148,5 +179,13 @@ def nothing_yet(ws: cdp.Workspace) -> None:
         st.markdown(
             f"**{f.escape(ws.name)}** defines {', '.join(counts)}. A run loads the sources and builds everything."
         )
-        st.button("Run now", key="first_run", type="primary", icon=":material/play_arrow:", on_click=start_run)
+        may = ws.actor.may("run")
+        st.button(
+            "Run now",
+            key="first_run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=not may,
+            on_click=start_run,
+        )
         st.caption("The same on the command line: `cdp run`")

@@ -8,9 +8,10 @@ to the limits, and writes down what became of every row. Class attributes say wh
 say less: `batch_rows` and `batch_bytes` (of payload) a call, `calls_per_second`, `concurrency` (calls at once; more
 than one needs `send` to be thread-safe), `modes` (of a sync, those it has a meaning for), `final_at_finish` (nothing
 counts as delivered before `finish(True)` has returned), `by_content` (rows are found by what is in them, so an older
-shape of one is no longer reached by its key, and two rows that share an identifier are one: see SupportsIdentifiers).
-`known_fields` may name the fields that the service knows, with what each
-means: whoever makes a mapping is offered them.
+shape of one is no longer reached by its key, and two rows that share an identifier are one: see SupportsIdentifiers),
+`erase_settles` (hours until an erasure that was accepted is carried out, 24 unless told; 0: the answer says that it is
+done). `known_fields` may name the fields that the service knows, with what each means: whoever makes a mapping is
+offered them.
 
     class Webhook:
         class Options(BaseModel):
@@ -34,6 +35,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cdp_core.errors import DestinationError, Retryable, Terminal
+from cdp_core.redaction import redacted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,6 +110,13 @@ class SendResult:
     failed: Mapping[Any, str] = field(default_factory=dict)
     later: Mapping[Any, str] = field(default_factory=dict)
     retry_after: float | None = None
+
+    def __post_init__(self) -> None:
+        """Services quote what they were sent: reasons are kept, shown and sent on without secrets."""
+        for name in ("failed", "later"):
+            reasons: Mapping[Any, str] = getattr(self, name)
+            if reasons:
+                object.__setattr__(self, name, {key: redacted(reason) for key, reason in reasons.items()})
 
 
 class Unavailable(DestinationError, Retryable):

@@ -19,6 +19,8 @@ from cdp_core.destinations.mapping import read_back
 from cdp_core.destinations.shared import held_by_others
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from cdp_core.engine import Engine
 
 UNSUPPORTED: Final = "unsupported"
@@ -59,8 +61,16 @@ def erase(
     return SendResult(failed, later)
 
 
-def delivered(engine: Engine, name: str, delivery: Delivery, keys: Sequence[str], destination: Any = None) -> Batch:
-    """What the ledger of the sync `name` says was sent about these keys: rows to erase.
+def delivered(
+    engine: Engine,
+    name: str,
+    delivery: Delivery,
+    keys: Sequence[str],
+    destination: Any = None,
+    held: ir.Table | None = None,
+) -> Batch:
+    """What the ledger of the sync `name` says was sent about these keys: rows to erase. `held` has the rows themselves
+    (key, payload, before) where the ledger does not any more.
 
     For a `destination` that knows rows by their content, identifiers that others have too are named (`wanted`).
     """
@@ -69,9 +79,10 @@ def delivered(engine: Engine, name: str, delivery: Delivery, keys: Sequence[str]
 
     from cdp_core.destinations.files.writers import polars_type
 
-    ledger = engine.table("sync_ledger")
-    own = ledger.filter((ledger.sync == name) & ledger.key.isin(list(keys)))
-    own = own.mutate(text=own.before.cast("string").coalesce(own.payload))
+    if held is None:
+        ledger = engine.table("sync_ledger")
+        held = ledger.filter((ledger.sync == name) & ledger.key.isin(list(keys)))
+    own = held.mutate(text=held.before.cast("string").coalesce(held.payload))
     own = own.filter(own.text.notnull())
     kinds = {field: ibis.dtype(kind) for field, kind in delivery.fields.items()}
     values = {f"v{n}": read_back(engine, own.text, field, kind) for n, (field, kind) in enumerate(kinds.items())}

@@ -89,6 +89,18 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
+    def told(self) -> dict[str, Any]:
+        """The body as an object of JSON; empty when it is none. What stands between may answer in any shape."""
+        return _object(self.json())
+
+    def error(self) -> dict[str, Any]:
+        """The object under `error`, in which many services say what was wrong; empty when there is none."""
+        return _object(self.told().get("error"))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
 
 Refusal = Callable[[Answer], str | None]
 """From an answer to what the ledger says of the row; None for the status alone. No customer's value may be in it."""
@@ -115,7 +127,7 @@ class Http:
     ) -> None:
         import httpx
 
-        from cdp_core.destinations.network import Transport
+        from cdp_core.network import Transport
 
         self.where, self.timeout, self.retry_headers = where, timeout, retry_headers
         self._base = checked_url(base_url)
@@ -165,7 +177,7 @@ class Http:
     def _sent(self, method: str, url: str, **more: Any) -> Answer:
         import httpx
 
-        from cdp_core.destinations.network import deadline
+        from cdp_core.network import deadline
 
         try:
             with deadline(self.timeout), self._client.stream(method, url, **more) as response:
@@ -186,7 +198,7 @@ class Http:
         return b"".join(parts)
 
     def _lost(self, error: Exception) -> DestinationError:
-        from cdp_core.destinations.network import PRIVATE
+        from cdp_core.network import PRIVATE
 
         text = str(error)
         if text == PRIVATE:

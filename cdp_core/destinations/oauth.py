@@ -11,6 +11,7 @@ import httpx
 
 from cdp_core.destinations.base import Unavailable
 from cdp_core.errors import DestinationError
+from cdp_core.redaction import Secrets
 
 if TYPE_CHECKING:
     from cdp_core.destinations.http import Http
@@ -37,6 +38,7 @@ class OAuth(httpx.Auth):
         self._lock = threading.Lock()
         self._token = ""
         self._ends = 0.0
+        self._held = Secrets([])
         self.answer: dict[str, Any] = {}
 
     def token(self, refused: str = "") -> str:
@@ -77,5 +79,5 @@ class OAuth(httpx.Auth):
                 "the answer holds no token", where=self._http.where, hint="look at the login address"
             )
         lasts = told.get("expires_in")
-        self._token, self.answer = token, told
+        self._token, self.answer, self._held = token, told, Secrets([token, str(told.get("refresh_token") or "")])
         self._ends = time.monotonic() + (float(lasts) if isinstance(lasts, (int, float)) else 3600.0) - EARLY

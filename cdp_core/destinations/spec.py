@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -31,6 +32,7 @@ class DestinationSpec(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str = Field(description="What 'cdp destination list' shows: built in, a plug-in, or one of destinations.py")
+    purpose: str | None = Field(None, description="What it is given data for, as people are told who ask for theirs")
     transform: tuple[Step, ...] = Field((), description="What is changed in events before they are sent here")
     consent: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="Categories of consent a person must have granted, all of them, to be sent here"
@@ -137,6 +139,10 @@ class SyncSpec(BaseModel):
         if isinstance(self.model, EventsModel):
             return f"events:{self.model.events.in_words}".rstrip(":")
         return "sql" if isinstance(self.model, SqlModel) else self.model
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Of the options their names only: a template may hold a key."""
+        yield from ((name, sorted(value) if name == "options" else value) for name, value in super().__repr_args__())
 
     @property
     def of_events(self) -> bool:

@@ -24,6 +24,7 @@ from cdp_core.destinations.shared import still_wanted
 from cdp_core.destinations.superseded import superseded, take_out
 from cdp_core.destinations.window import in_order
 from cdp_core.errors import DestinationError, QualityStop, WorkspaceBusy
+from cdp_core.modes import FILE, private_folder
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -276,9 +277,8 @@ def alone(engine: Engine, name: str) -> Iterator[None]:
 
     from filelock import FileLock, Timeout
 
-    folder = engine.folder / "syncs"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock", timeout=0)
+    folder = private_folder(engine.folder / "syncs")
+    lock = FileLock(folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock", timeout=0, mode=FILE)
     try:
         lock.acquire()
     except Timeout:

@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from cdp_core.redaction import redacted
+
 LONGEST = 200
 _PERSONAL = re.compile(r"[^\s\"'<>,;:()]+@[^\s\"'<>,;:()]+|\+?\d[\d\s().-]{5,}\d|\b[0-9a-f]{32,}\b", re.IGNORECASE)
 
 
 def without_values(text: str, payloads: Iterable[str] = ()) -> str:
-    """A message on one line with … in the place of the rows' own values, of addresses, and of long numbers.
+    """A message on one line with … in the place of the rows' own values, of secrets, addresses and long numbers.
 
     Services quote what they refuse ("ann@example.org is not valid"), and reasons are kept, shown and sent on.
 
     >>> without_values("'Ann B' with ann@example.org is no name", ['{"name": "Ann B", "age": 7}'])
     "'…' with … is no name"
     """
+    text = redacted(text)
     for value in sorted(_values(payloads), key=len, reverse=True):
         text = text.replace(value, "…")
     return " ".join(_PERSONAL.sub("…", text).split())[:LONGEST]

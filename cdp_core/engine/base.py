@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from cdp_core.engine.staging import Staging
 
 
+PLACE = "place"
+"""The column that `Engine.placed` adds."""
+
+
 class Engine(Protocol):
     """Canonical tables, scratch tables and the few functions in which engines differ.
 
@@ -30,6 +34,12 @@ class Engine(Protocol):
 
     def table(self, name: str) -> ir.Table:
         """The published canonical table, as of the newest snapshot (or the one being written in a transaction)."""
+
+    def placed(self, name: str) -> ir.Table:
+        """The same, and in the column `place` which row it is: `amend` finds rows by it without reading their keys.
+
+        Only where the engine is `local`; elsewhere EngineError.
+        """
 
     def table_at(self, name: str, snapshot: int) -> ir.Table:
         """The same table as of an older snapshot. Raises EngineError when that is no longer kept."""
@@ -127,6 +137,12 @@ class Engine(Protocol):
 
     def maintain(self) -> None:
         """Merge small files, expire old snapshots, delete files nobody reads any more."""
+
+    def purge(self) -> None:
+        """Leave no byte of rows that are not in the newest snapshot: older ones are let go, files written anew.
+
+        Raises EngineError when somebody goes on reading old content of the catalog; what is done stays done.
+        """
 
     def clear_scratch(self) -> None:
         """Drop the scratch tables made so far; expressions over them are invalid afterwards."""

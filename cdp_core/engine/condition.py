@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from cdp_core.engine.guard import check_functions
 from cdp_core.engine.query import DIALECT
 from cdp_core.errors import SpecError
 
@@ -32,4 +33,6 @@ def condition(text: str, columns: Collection[str]) -> str:
     for column in tree.find_all(exp.Column):
         if column.name.lower() not in known or column.table:
             raise SpecError.unknown("column", column.sql(DIALECT), columns, where=where)
-    return str(tree.sql(dialect=DIALECT))
+    sql = str(tree.sql(dialect=DIALECT))
+    check_functions(sql)
+    return sql

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import time
@@ -13,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_core import tables
 from cdp_core.engine import json_functions
+from cdp_core.engine.base import PLACE
+from cdp_core.engine.catalog import catalog_of
+from cdp_core.engine.extensions import extension_path, load_extension
+from cdp_core.engine.parquet import options_to_set
 from cdp_core.engine.query import rename_tables
 from cdp_core.engine.shape import shaped
 from cdp_core.engine.spec import EngineSpec
+from cdp_core.engine.stored import ROW, column_list, placed_table, read_alike, schema_of, storage_types, stored_table
 from cdp_core.engine.trouble import storage_error
-from cdp_core.errors import EngineError, SpecError
+from cdp_core.errors import EngineError
+from cdp_core.modes import FILE, private_folder, shut_below
 
 if TYPE_CHECKING:
+    import ibis
     import ibis.expr.types as ir
     import polars as pl
     from ibis.backends.duckdb import Backend
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from cdp_core.engine.staging import Staging
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
+_CRYPTO = ("httpfs",)
+"""Loaded for its cryptography alone: files are written encrypted with it, and read without."""
 _COMMIT_TRIES = 20
 _MOSTLY_DELETED = 0.25
 """A file is rewritten when more than this share of its rows is deleted: until then readers skip them."""
@@ -39,13 +47,16 @@ class DuckLakeEngine:
     kind = "duckdb"
     local = True
 
-    def __init__(self, con: Backend, folder: Path, spec: EngineSpec) -> None:
+    def __init__(self, con: Backend, folder: Path, spec: EngineSpec, catalog: Path) -> None:
         self.con = con
         self.folder = folder
         self.spec = spec
+        self._catalog = catalog
         self._numbers = itertools.count()
         self._scratch: list[str] = []
+        self._schemas: dict[str, ibis.Schema] = {}
         self._depth = 0
+        self._wrote = False
 
     @classmethod
     def open(cls, root: Path, spec: EngineSpec) -> DuckLakeEngine:
@@ -54,8 +65,9 @@ class DuckLakeEngine:
 
         folder = (root / spec.lake).resolve()
         try:
-            (folder / "files").mkdir(parents=True, exist_ok=True)
-            (folder / "spill").mkdir(exist_ok=True)
+            for part in (folder, folder / "files", folder / "spill"):
+                private_folder(part)
+            catalog = catalog_of(root, folder, spec)
         except OSError as error:
             raise EngineError(
                 f"the lake folder cannot be written: {error.strerror}", where=spec.lake, hint="check its rights"
@@ -65,30 +77,36 @@ class DuckLakeEngine:
             threads=spec.threads or os.cpu_count() or 2,
             temp_directory=str(folder / "spill"),
         )
-        engine = cls(con, folder, spec)
+        engine = cls(con, folder, spec, catalog)
         engine._attach_lake()
         return engine
 
     def _attach_lake(self) -> None:
         import duckdb
 
-        for name in _EXTENSIONS:
-            _load_extension(self.con, name)
+        for name in (*_EXTENSIONS, *(_CRYPTO if self.spec.encrypted else ())):
+            load_extension(self.con, name)
         raw = self._raw
+        if self.spec.encrypted:
+            raw.execute("SET temp_file_encryption = true")
         raw.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
         # Only the staging file would be compressed, and it is read once and thrown away.
         raw.execute("SET force_compression = 'uncompressed'")
-        options = f"DATA_PATH {_text(self.folder / 'files')}, OVERRIDE_DATA_PATH true"
-        options += ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 10000"
-        catalog = _text(f"ducklake:sqlite:{self.folder / 'catalog.sqlite'}")
+        raw.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
         for attempt in range(_COMMIT_TRIES):
             try:
-                raw.execute(f"ATTACH {catalog} AS lake ({options})")
+                encrypted = ", ENCRYPTED, DATA_INLINING_ROW_LIMIT 0" if self.spec.encrypted else ""
+                raw.execute(self._attach(f"META_JOURNAL_MODE 'WAL'{encrypted}"))
                 break
             except duckdb.Error as error:
                 if "locked" not in str(error) or attempt == _COMMIT_TRIES - 1:
                     raise storage_error(error, where=self.spec.lake) or self._closed_door() from error
                 time.sleep(0.05 * (attempt + 1))
+
+    def _attach(self, mode: str) -> str:
+        options = f"DATA_PATH {_text(self.folder / 'files')}, OVERRIDE_DATA_PATH true, META_BUSY_TIMEOUT 10000, {mode}"
+        catalog = f"ducklake:sqlite:{self._catalog}"
+        return f"ATTACH {_text(catalog)} AS lake ({options})"
 
     def _closed_door(self) -> EngineError:
         if os.access(self.folder, os.W_OK):
@@ -101,7 +119,15 @@ class DuckLakeEngine:
         return self.con.con
 
     def table(self, name: str) -> ir.Table:
-        return self.con.table(name, database=("lake", "main"))
+        contract = tables.CANONICAL.get(name)
+        if contract is None or contract.open:
+            return self.con.table(name, database=("lake", "main"))
+        if name not in self._schemas:
+            self._schemas[name] = self.con.get_schema(name, catalog="lake", database="main")
+        return stored_table(self.con, name, self._schemas[name], "lake")
+
+    def placed(self, name: str) -> ir.Table:
+        return placed_table(self.con, name, self.table(name).schema(), "lake")
 
     def table_at(self, name: str, snapshot: int) -> ir.Table:
         import duckdb
@@ -114,8 +140,14 @@ class DuckLakeEngine:
             raise EngineError(f"snapshot {snapshot} is no longer there", where=self.spec.lake, hint=kept) from error
 
     def has(self, name: str) -> bool:
-        query = "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake' AND table_name = ?"
-        return bool(self._raw.execute(query, [name]).fetchall()[0][0])
+        import duckdb
+
+        try:
+            # Asking for all tables would have DuckLake count the rows of each.
+            self._raw.execute(f"DESCRIBE lake.main.{_name(name)}")
+        except duckdb.CatalogException:
+            return False
+        return True
 
     def ensure_tables(self) -> None:
         query = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
@@ -125,13 +157,17 @@ class DuckLakeEngine:
         missing = [t for t in tables.CANONICAL.values() if not set(t.columns) <= present.get(t.name, set())]
         if not missing:
             return
+        self._schemas.clear()
         with self.transaction():
+            for option in options_to_set(self._raw):
+                self._raw.execute(option)
             for table in missing:
+                kinds = storage_types(self.con, table.ibis_schema())
                 if table.name not in present:
-                    self.con.create_table(table.name, schema=table.ibis_schema(), database=("lake", "main"))
+                    self._raw.execute(f"CREATE TABLE lake.main.{_name(table.name)} ({column_list(kinds)})")
                 for column in set(table.columns) - present.get(table.name, set(table.columns)):
-                    kind = self.con.compiler.type_mapper.to_string(table.ibis_schema()[column])
-                    self._raw.execute(f"ALTER TABLE lake.{_name(table.name)} ADD COLUMN {_name(column)} {kind}")
+                    added = column_list({column: kinds[column]})
+                    self._raw.execute(f"ALTER TABLE lake.{_name(table.name)} ADD COLUMN {added}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -140,6 +176,7 @@ class DuckLakeEngine:
             return
         with self._write_lock():
             self._depth += 1
+            self._wrote = True
             self._raw.execute("BEGIN")
             try:
                 yield
@@ -165,7 +202,7 @@ class DuckLakeEngine:
     def _write_lock(self) -> Iterator[None]:
         from filelock import FileLock
 
-        with FileLock(self.folder / "write.lock"):
+        with FileLock(self.folder / "write.lock", mode=FILE):
             yield
 
     def replace(self, name: str, rows: ir.Table) -> None:
@@ -184,7 +221,8 @@ class DuckLakeEngine:
         with self.transaction():
             listed = self.keep(gone.select(list(key)))
             source = ".".join(_name(part) for part in listed.get_name().split("."))
-            match = " AND ".join(f"old.{_name(k)} IS NOT DISTINCT FROM gone.{_name(k)}" for k in key)
+            old = {PLACE: ROW}
+            match = " AND ".join(f"old.{_name(old.get(k, k))} IS NOT DISTINCT FROM gone.{_name(k)}" for k in key)
             self._raw.execute(f"DELETE FROM lake.{_name(name)} AS old USING {source} AS gone WHERE {match}")
             self.append(name, rows)
 
@@ -192,11 +230,12 @@ class DuckLakeEngine:
         name = f"scratch_{next(self._numbers)}_{os.getpid()}"
         self._scratch.append(name)
         # What Ibis' create_table does, without asking the catalog five times.
-        kinds = {c: self.con.compiler.type_mapper.to_string(kind) for c, kind in rows.schema().items()}
-        columns = ", ".join(f"{_name(c)} {kind}" for c, kind in kinds.items())
-        self._raw.execute(f"CREATE TEMP TABLE {_name(name)} ({columns})")
+        kinds = storage_types(self.con, rows.schema())
+        self._raw.execute(f"CREATE TEMP TABLE {_name(name)} ({column_list(kinds)})")
         self._raw.execute(f"INSERT INTO temp.main.{_name(name)} {self.con.compile(rows)}")
-        return self.con.table(name, database=("temp", "main"))
+        if not all(read_alike(kind) for kind in kinds.values()):
+            return self.con.table(name, database=("temp", "main"))
+        return stored_table(self.con, name, schema_of(kinds), "temp")
 
     def frame(self, frame: pl.DataFrame) -> ir.Table:
         import polars as pl
@@ -219,20 +258,23 @@ class DuckLakeEngine:
         return self.con.sql(rename_tables(query, names))
 
     def query(self, query: str) -> pl.DataFrame:
-        import duckdb
+        from tempfile import TemporaryDirectory
 
-        text = rename_tables(query, {})
-        guarded = DuckLakeEngine.open(self.folder.parent, self.spec.model_copy(update={"lake": self.folder.name}))
-        try:
-            raw = guarded._raw
-            raw.execute("USE lake")
-            raw.execute(f"SET allowed_directories = [{_text(self.folder)}]")
-            raw.execute("SET enable_external_access = false; SET lock_configuration = true")
-            return raw.sql(text).pl()
-        except duckdb.Error as error:
-            raise SpecError(f"the query failed: {_reason(error)}", where="SQL") from None
-        finally:
-            guarded.close()
+        from cdp_core.engine.guard import check_select
+        from cdp_core.engine.sandbox import LOCKED, answer
+
+        check_select(query, tables.CANONICAL)
+        limits = self.spec.sql
+        with TemporaryDirectory(prefix="sql-", dir=self.folder / "spill", ignore_cleanup_errors=True) as spill:
+            setup = [
+                *(f"LOAD {_text(extension_path(name))}" for name in _EXTENSIONS),
+                self._attach("READ_ONLY"),
+                f"USE lake; SET TimeZone = 'UTC'; SET memory_limit = {_text(limits.memory_limit)}",
+                f"SET temp_directory = {_text(spill)}; SET max_temp_directory_size = {_text(limits.spill_limit)}",
+                f"SET allowed_directories = [{_text(str(self.folder / 'files') + '/')}]",
+                *LOCKED,
+            ]
+            return answer(query, setup, limits)
 
     def copy_into(self, staging: Staging, copied: Mapping[str, ir.Table]) -> None:
         with staging.released() as path:
@@ -303,16 +345,32 @@ class DuckLakeEngine:
         import ibis
 
         con = ibis.duckdb.from_connection(self._raw.cursor())
-        return DuckLakeEngine(con, self.folder, self.spec)
+        return DuckLakeEngine(con, self.folder, self.spec, self._catalog)
 
     def maintain(self) -> None:
         amount, unit = int(self.spec.keep_snapshots[:-1]), {"h": "HOURS", "d": "DAYS"}[self.spec.keep_snapshots[-1]]
         age = f"now() - INTERVAL {amount} {unit}"
         with self._write_lock():
+            # Lakes of earlier versions come to it here, since opening one must not write.
+            for option in options_to_set(self._raw):
+                self._raw.execute(option)
             self._raw.execute(f"CALL ducklake_rewrite_data_files('lake', delete_threshold => {_MOSTLY_DELETED})")
             self._raw.execute("CALL ducklake_merge_adjacent_files('lake')")
             self._raw.execute(f"CALL ducklake_expire_snapshots('lake', older_than => {age})")
             self._raw.execute(f"CALL ducklake_cleanup_old_files('lake', older_than => {age})")
+
+    def purge(self) -> None:
+        from cdp_core.engine.vacuum import vacuum
+
+        with self._write_lock():
+            # Rows that the catalog holds itself must be in files first: rewriting fails on them.
+            self._raw.execute("CALL ducklake_flush_inlined_data('lake')")
+            self._raw.execute("CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)")
+            self._raw.execute("CALL ducklake_merge_adjacent_files('lake')")
+            self._raw.execute("CALL ducklake_expire_snapshots('lake', older_than => now())")
+            self._raw.execute("CALL ducklake_cleanup_old_files('lake', cleanup_all => true)")
+            self._raw.execute("CALL ducklake_delete_orphaned_files('lake', cleanup_all => true)")
+            vacuum(self._catalog, where=self.spec.lake)
 
     def clear_scratch(self) -> None:
         for name in self._scratch:
@@ -321,24 +379,9 @@ class DuckLakeEngine:
 
     def close(self) -> None:
         self.con.disconnect()
-
-
-def _load_extension(con: Backend, name: str) -> None:
-    """Load by path from the wheel: nothing is downloaded and nothing is copied into a home folder."""
-    import duckdb
-
-    found = importlib.util.find_spec(f"duckdb_extension_{name}")
-    try:
-        if found and found.origin:
-            file = next(Path(found.origin).parent.rglob("*.duckdb_extension"))
-            con.raw_sql(f"LOAD {_text(file)}")
-        else:
-            con.raw_sql(f"LOAD {name}")
-    except (duckdb.Error, StopIteration) as error:
-        raise EngineError(
-            f"DuckDB's extension {name!r} is neither installed as a wheel nor by DuckDB",
-            hint=f"install the package duckdb-extension-{name.replace('_', '-')}, or run INSTALL {name} in DuckDB",
-        ) from error
+        if self._wrote:
+            shut_below(self.folder)
+            shut_below(self._catalog)
 
 
 def _pointer(key: str) -> str:
@@ -351,12 +394,6 @@ def _text(value: object) -> str:
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _reason(error: Exception) -> str:
-    """DuckDB's reason without the echo of the query."""
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("LINE", " "))]
-    return " ".join(lines)
 
 
 def _first_line(error: Exception) -> str:

@@ -187,6 +187,38 @@ def valid(staging: Staging, frame: pl.DataFrame) -> pl.DataFrame:
     return _select(staging, frame, {c: f"json_valid({_name(c)})" for c in frame.columns})
 
 
+def keyed(staging: Staging, texts: pl.Series, key: bytes) -> pl.Series:
+    """HMAC-SHA-256 of texts as hex digits in lower case; null stays null.
+
+    >>> import polars as pl, pathlib; from cdp_core.engine import Staging
+    >>> keyed(Staging(pathlib.Path(":memory:")), pl.Series(["x", None]), bytes(32)).to_list()[0][:8]
+    'c48ccc8a'
+    """
+    import polars as pl
+
+    inner, outer = (bytes(octet ^ pad for octet in key.ljust(64, b"\0")).hex() for pad in (0x36, 0x5C))
+    within = f"sha256(unhex({_text(inner)} || hex(t)))"
+    found = _select(staging, texts.alias("t").to_frame(), {"h": f"sha256(unhex({_text(outer)} || {within}))"})
+    return found["h"].cast(pl.String)
+
+
+def told(staging: Staging, texts: pl.Series) -> pl.Series:
+    """What JSON strings say; any other text, and what is no sound string, says itself without quotes around it."""
+    import polars as pl
+
+    frame = texts.alias("t").to_frame()
+    plain = pl.col("t").str.strip_chars('"')
+    found = frame.select(pl.when(pl.col("t").str.starts_with('"')).then(plain).otherwise("t").alias("t"))["t"]
+    places = frame.with_row_index("n").filter(
+        pl.col("t").str.starts_with('"') & pl.col("t").str.contains("\\", literal=True)
+    )
+    if not places.height:
+        return found
+    said = "CASE WHEN json_valid(t) THEN json_extract_string(t, '$') END"
+    read = _select(staging, places, {"n": "n", "t": said}).drop_nulls()
+    return found.scatter(read["n"], read["t"].cast(pl.String))
+
+
 def _time(text: str) -> str:
     """Only a time with an offset takes the slow road over time zones."""
     text = f"upper(replace({text}, ',', '.'))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.engine.json_rules import KEY
@@ -50,9 +51,11 @@ def remember(staging: Staging) -> None:
     raw.execute("DROP TABLE IF EXISTS plan_before")
 
 
-def write_changed(staging: Staging, before: str, name: str) -> None:
-    """The staged table `name`: events that are not as in the staged table `before`, with its run_id."""
-    differ = " OR ".join(f"e.{c} IS DISTINCT FROM s.{c}" for c in CHECKED)
+def write_changed(staging: Staging, before: str, name: str, columns: Iterable[str] = CHECKED) -> None:
+    """The staged table `name`: events of which one of `columns` is not as in the staged table `before`, with its
+    run_id.
+    """
+    differ = " OR ".join(f"e.{c} IS DISTINCT FROM s.{c}" for c in columns)
     _raw(staging).execute(
         f"CREATE OR REPLACE TABLE {name} AS SELECT e.*, s.run_id FROM events e JOIN {before} s "
         f"ON e.source = s.source AND e.message_id = s.message_id WHERE {differ}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdp_core.errors import SpecError
+from cdp_core.tables import CANONICAL
 
 DIALECT = "duckdb"
 
@@ -12,7 +13,7 @@ DIALECT = "duckdb"
 def rename_tables(query: str, names: Mapping[str, str], *, write: str = DIALECT) -> str:
     """The query with table names replaced, in whatever case they are written, and in the dialect `write`.
 
-    Raises SpecError for anything but one SELECT.
+    Raises SpecError for anything but one SELECT over tables of the lake and `names`.
 
     >>> rename_tables("SELECT count(*) FROM profiles AS p", {"profiles": "temp.main.scratch_1"})
     'SELECT COUNT(*) FROM temp.main.scratch_1 AS p'
@@ -20,6 +21,9 @@ def rename_tables(query: str, names: Mapping[str, str], *, write: str = DIALECT)
     import sqlglot
     from sqlglot import exp
 
+    from cdp_core.engine.guard import check_select
+
+    check_select(query, {*CANONICAL, *names})
     try:
         statements = [s for s in sqlglot.parse(query, read=DIALECT) if s is not None]
     except sqlglot.errors.SqlglotError as error:

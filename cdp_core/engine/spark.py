@@ -24,6 +24,7 @@ from cdp_core.engine.query import rename_tables
 from cdp_core.engine.shape import shaped
 from cdp_core.engine.spec import EngineSpec
 from cdp_core.errors import EngineError
+from cdp_core.modes import FILE, private_folder, shut_below
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -65,7 +66,7 @@ class SparkEngine:
     def open(cls, root: Path, spec: EngineSpec) -> SparkEngine:
         """Start or join a session at `engine.master`. Raises EngineError when PySpark is missing or refuses."""
         folder = (root / spec.lake).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         return cls(_connect(spec.master, folder), folder, spec)
 
     def table(self, name: str) -> ir.Table:
@@ -73,6 +74,9 @@ class SparkEngine:
         if parts is None:
             raise EngineError.unknown("table", name, tables.CANONICAL)
         return self._read([str(self.folder / part) for part in parts])
+
+    def placed(self, name: str) -> ir.Table:
+        raise EngineError(f"rows of {name!r} have no places with Spark", hint="amend by a key")
 
     def table_at(self, name: str, snapshot: int) -> ir.Table:
         raise EngineError("older snapshots cannot be read with Spark", hint="compare with the embedded engine")
@@ -95,7 +99,7 @@ class SparkEngine:
         if self._pending is not None:
             yield
             return
-        with FileLock(self.folder / "write.lock"):
+        with FileLock(self.folder / "write.lock", mode=FILE):
             self._pending = self._manifest()
             try:
                 yield
@@ -133,8 +137,7 @@ class SparkEngine:
         import polars.selectors as cs
 
         # Ibis leaves the row number of an offset in its result; a projection on top takes it out.
-        rows = rows.select(rows.columns)
-        return rows.to_polars().with_columns(cs.datetime().cast(pl.Datetime("us")))
+        return rows.select(rows.columns).to_polars().with_columns(cs.datetime().cast(pl.Datetime("us")))
 
     def sql(self, query: str, named: Mapping[str, ir.Table] | None = None) -> ir.Table:
         names = {name: kept.get_name() for name, kept in (named or {}).items()}
@@ -144,14 +147,21 @@ class SparkEngine:
         return self.con.sql(rename_tables(query, names, write="spark"), dialect="spark")
 
     def query(self, query: str) -> pl.DataFrame:
+        from cdp_core.engine.sandbox import too_long
+        from cdp_core.engine.spark_jobs import stopped_after
         from cdp_core.errors import SpecError
 
-        try:
-            return self.polars(self.sql(query))
-        except SpecError:
-            raise
-        except Exception as error:
-            raise SpecError(f"the query failed: {str(error).splitlines()[0]}", where="SQL") from None
+        limits = self.spec.sql
+        with stopped_after(self.con._session.sparkContext, limits):
+            try:
+                found = self.polars(self.sql(query).limit(limits.max_rows + 1))
+            except SpecError:
+                raise
+            except Exception as error:
+                raise SpecError(f"the query failed: {str(error).splitlines()[0]}", where="SQL") from None
+        if len(found) > limits.max_rows:
+            raise too_long(limits)
+        return found
 
     def copy_into(self, staging: Staging, copied: Mapping[str, ir.Table]) -> None:
         for name, rows in copied.items():
@@ -230,12 +240,19 @@ class SparkEngine:
 
     def maintain(self) -> None:
         """Delete folders that no manifest has named for as long as snapshots are kept."""
-        live = {part for parts in self._manifest().values() for part in parts}
-        oldest = (
+        self._drop_parts(
             time.time() - int(self.spec.keep_snapshots[:-1]) * {"h": 3600, "d": 86400}[self.spec.keep_snapshots[-1]]
         )
+
+    def purge(self) -> None:
+        """Every change writes a table's folders anew, so that old content is in those that no manifest names."""
+        self.clear_scratch()
+        self._drop_parts(time.time() + 1)
+
+    def _drop_parts(self, before: float) -> None:
+        live = {part for parts in self._manifest().values() for part in parts}
         for folder in self.folder.glob("tables/*/*"):
-            if str(folder.relative_to(self.folder)) not in live and folder.stat().st_mtime < oldest:
+            if str(folder.relative_to(self.folder)) not in live and folder.stat().st_mtime < before:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def clear_scratch(self) -> None:
@@ -243,6 +260,7 @@ class SparkEngine:
 
     def close(self) -> None:
         self.clear_scratch()
+        shut_below(self.folder)
 
     def _manifest(self) -> dict[str, list[str]]:
         if self._pending is not None:

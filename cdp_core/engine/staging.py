@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.modes import private_folder
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
@@ -61,7 +63,7 @@ class Staging:
         if self._backend is None:
             import ibis
 
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             self._backend = ibis.duckdb.connect(str(self.path), memory_limit=self._memory_limit)
             self._backend.raw_sql("SET preserve_insertion_order = false")
             self._backend.raw_sql("SET TimeZone = 'UTC'; SET force_compression = 'uncompressed'")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cdp_core.engine import PLACE
 from cdp_core.identity.conflicts import SET_ASIDE
 from cdp_core.identity.identifiers import KEY, Known, Seen, know, old_versions, see
 from cdp_core.identity.links import LINK, PAIR, evidence, named_links
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 ID = ["type", "value"]
+PLACED = ("identity_links", "user_identifiers", "event_profiles")
 _ROW = ["source", "row_key"]
 _BOTH = ("user_id", "anonymous_id")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The identity tables as they are, each as in `tables`."""
+    """The identity tables as they are, each as in `tables`; those of PLACED as `Engine.placed` gives them."""
 
     identity_links: ir.Table
     user_identifiers: ir.Table
@@ -45,8 +47,9 @@ class Batch:
     tuple, node of `joining`. `links` in the shape of tables.IDENTITY_LINKS, `known_links` the published rows of the
     same pairs. `held`: rows of tables.USER_IDENTIFIERS about identifiers that matter here, `conflicts` all of
     tables.IDENTITY_CONFLICTS. `dropped`: source, message_id of events that counted and no longer do, `losing` the ids
-    of their profiles. `near`: all rows of tables.USER_IDENTIFIERS of profiles that may have to be resolved again;
-    `large`: ids of those among them that are so large that the order of events may matter.
+    of their profiles. `near`: type, value, profile_id, first_seen of all identifiers of profiles that may have to be
+    resolved again; `large`: ids of those among them that are so large that the order of events may matter.
+    `known_links`, `held` and `near` have PLACE too.
     """
 
     seen: Seen
@@ -97,7 +100,7 @@ def read_batch(
         aside=aside,
         members=engine.polars(joining.members.select("tuple", "node")),
         links=links.select(LINK),
-        known_links=engine.polars(published.identity_links.semi_join(pairs, PAIR)).select(LINK),
+        known_links=engine.polars(published.identity_links.semi_join(pairs, PAIR)),
         held=held,
         conflicts=conflicts,
         near=near,
@@ -119,7 +122,8 @@ def _near(
     """Profiles that hold what new events name, that rules kept something from, or that lose an event."""
     listed = conflicts["candidates"].drop_nulls().str.json_decode(pl.List(pl.String)).explode()
     ids = pl.concat([held["profile_id"], conflicts["profile_id"], listed, losing]).drop_nulls().unique()
-    return engine.keep(published.user_identifiers.semi_join(engine.frame(ids.to_frame("profile_id")), "profile_id"))
+    rows = published.user_identifiers.select(*ID, "profile_id", "first_seen", PLACE)
+    return engine.keep(rows.semi_join(engine.frame(ids.to_frame("profile_id")), "profile_id"))
 
 
 def _large(engine: Engine, near: ir.Table, spec: IdentitySpec) -> pl.Series:

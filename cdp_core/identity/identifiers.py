@@ -122,7 +122,7 @@ def _columns(engine: Engine, events: ir.Table, spec: IdentitySpec) -> Iterator[t
     of_context = _guarded(engine, events.context, "traits")
     for name in spec.identifiers:
         if name not in OWN:
-            for key in dict.fromkeys((name, _camel(name))):
+            for key in spellings(name):
                 for column in (traits, events.properties, of_context):
                     yield name, _guarded(engine, column, key)
 
@@ -135,8 +135,13 @@ def _guarded(engine: Engine, column: ir.StringValue, key: str) -> ir.StringValue
     return possible.ifelse(engine.json_text(column, key), ibis.null("string"))
 
 
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), name)
+def spellings(name: str) -> list[str]:
+    """Under which keys of an event an identifier stands.
+
+    >>> spellings("work_email")
+    ['work_email', 'workEmail']
+    """
+    return list(dict.fromkeys((name, re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), name))))
 
 
 def _unpacked(engine: Engine, texts: ir.Table) -> ir.Table:

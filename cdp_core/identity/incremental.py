@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cdp_core.engine import PLACE
 from cdp_core.identity.affected import Affected, affected
 from cdp_core.identity.batch import ID, Batch, Published, read_batch
 from cdp_core.identity.identifiers import KEY, know, see
@@ -32,15 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Rows of a table that go, by their key, and rows that come."""
+    """Rows of a table that go (`gone`: in the column PLACE, see `Engine.placed`), and rows that come."""
 
-    key: list[str]
     gone: ir.Table
     rows: ir.Table
 
-    def applied(self, table: ir.Table) -> ir.Table:
+    def applied(self, placed: ir.Table) -> ir.Table:
         """The whole table afterwards."""
-        return table.anti_join(self.gone, self.key).union(self.rows.select(table.columns))
+        return placed.anti_join(self.gone, PLACE).drop(PLACE).union(self.rows.select(placed.drop(PLACE).columns))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,19 +105,15 @@ class _Work:
         conflicts = conflicts_onwards(
             engine, batch, shared, self.spec, found.profiles, engine.polars(again.identity_conflicts)
         )
-        moved = self._moved(found, again, before)
-        rows = engine.frame(counted)
+        rows, own = engine.frame(counted), engine.frame(batch.held.join(counted, on=ID, how="semi").select(PLACE))
         return Update(
             changes={
-                "identity_links": Change(
-                    key=FACT, gone=engine.frame(pl.concat([links.select(FACT), lost])), rows=engine.frame(links)
-                ),
+                "identity_links": Change(gone=self._old_links(links, lost), rows=engine.frame(links)),
                 "user_identifiers": Change(
-                    key=ID,
-                    gone=engine.keep(inside.select(ID).union(rows.select(ID))),
+                    gone=engine.keep(inside.select(PLACE).union(own)),
                     rows=engine.keep(rows.union(again.user_identifiers.select(rows.columns))),
                 ),
-                "event_profiles": moved,
+                "event_profiles": self._moved(found, again, before),
             },
             profile_merges=again.profile_merges,
             identity_conflicts=engine.frame(conflicts),
@@ -137,6 +133,13 @@ class _Work:
         if known.values["problem"].is_not_null().any() or known.frame.join(batch.aside, on=ID, how="semi").height:
             return None
         return pl.concat([none, engine.polars(named_links(evidence(engine, seen, known), known)).select(FACT)])
+
+    def _old_links(self, links: pl.DataFrame, lost: pl.DataFrame) -> ir.Table:
+        engine, published = self.engine, self.published.identity_links
+        counted = engine.frame(self.batch.known_links.join(links, on=FACT, how="semi").select(PLACE))
+        if lost.is_empty():
+            return counted
+        return engine.keep(counted.union(published.semi_join(engine.frame(lost), FACT).select(PLACE)))
 
     def _again(self, found: Affected, ids: ir.Table, inside: ir.Table) -> tuple[Resolution, ir.Table]:
         """The affected profiles (`ids`, their identifiers `inside`) resolved from all their events, and what was
@@ -167,7 +170,7 @@ class _Work:
         own = batch.seen.events.join(engine.frame(found.settled), "tuple").select(*KEY, "profile_id")
         columns = [*KEY, "profile_id"]
         rows = engine.keep(own.union(again.event_profiles.select(columns).anti_join(before.select(columns), columns)))
-        gone = rows.select(KEY)
-        return Change(
-            key=KEY, gone=gone if batch.dropped is None else engine.keep(gone.union(batch.dropped)), rows=rows
-        )
+        gone = before.semi_join(rows, KEY).select(PLACE)
+        if batch.dropped is not None:
+            gone = gone.union(self.published.event_profiles.semi_join(batch.dropped, KEY).select(PLACE))
+        return Change(gone=engine.keep(gone), rows=rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cdp_core.identity.normalise import kind_of, normalise
+from cdp_core.identity.normalise import kind_of, normalise, normalise_values
 from cdp_core.identity.spec import IdentitySpec
 
 if TYPE_CHECKING:
@@ -33,11 +33,37 @@ def parse_identifier(text: str, spec: IdentitySpec) -> tuple[str, str] | None:
     return (type_, spelled) if spelled else None
 
 
+def as_ruled(text: str, spec: IdentitySpec) -> str | None:
+    """The same `type:value` under the name that the rules give its type, where only the case is another.
+
+    >>> as_ruled("EMAIL:ann@example.org", IdentitySpec())
+    'email:ann@example.org'
+    >>> as_ruled("email:ann@example.org", IdentitySpec())
+    """
+    type_, colon, value = text.partition(":")
+    said = type_.strip()
+    named = next((name for name in spec.identifiers if name.lower() == said.lower() and name != said), None)
+    return f"{named}:{value}" if colon and named and said not in spec.identifiers else None
+
+
+def is_blocked(type_: str, value: str, spec: IdentitySpec) -> bool:
+    """Whether the rules say that a value stands for nobody.
+
+    >>> is_blocked("user_id", "anonymous", IdentitySpec()), is_blocked("user_id", "ann", IdentitySpec())
+    (True, False)
+    """
+    meant = normalise_values(pl.DataFrame({"type": [type_], "raw": [value]}), spec)
+    return "blocked" in meant["problem"].to_list()
+
+
 def find_profile_id(engine: Engine, spec: IdentitySpec, identifier: str) -> str | None:
-    """The living profile that `type:value`, a profile_id or a merged profile_id belongs to; None when there is none."""
-    parsed = parse_identifier(identifier, spec)
+    """The living profile that `type:value`, a profile_id or a merged profile_id belongs to; None when there is none.
+
+    A type that nobody bears in that case is looked for as `as_ruled` has it.
+    """
+    parsed, ruled = parse_identifier(identifier, spec), as_ruled(identifier, spec)
     if parsed is None:
-        return None
+        return find_profile_id(engine, spec, ruled) if ruled else None
     type_, value = parsed
     known = engine.table("user_identifiers")
     if type_ != PROFILE:
@@ -47,4 +73,6 @@ def find_profile_id(engine: Engine, spec: IdentitySpec, identifier: str) -> str 
         moved = merges.filter(merges.from_profile_id == value)
         found = known.filter(known.profile_id == value).select("profile_id").union(moved.select("profile_id"))
     ids = engine.polars(found.select("profile_id").limit(1))["profile_id"]
-    return str(ids[0]) if len(ids) else None
+    if len(ids):
+        return str(ids[0])
+    return find_profile_id(engine, spec, ruled) if ruled else None

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from cdp_core.errors import SpecError, UsageError
+from cdp_core.errors import UsageError
+from cdp_core.journal import read_lines
 
 NEVER, ALWAYS, REVOKE = "never_link", "always_link", "revoke"
 MATCH = "match"
@@ -103,21 +104,15 @@ def to_lines(history: Iterable[Override]) -> str:
 
 def from_lines(text: str, *, where: str) -> list[Override]:
     """Read the file's text. Raises SpecError with the line that is wrong."""
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            made = Override(**row | {"at": datetime.fromisoformat(row["at"])})
-            made = replace(made, left=_identifier(made.left), right=_identifier(made.right))
-            if made.action not in (NEVER, ALWAYS, REVOKE):
-                raise ValueError(made.action)
-        except (ValueError, TypeError, KeyError):
-            hint = "each line is an object with action, left, right, reason and at"
-            raise SpecError("no decision about identity", where=f"{where}:{number}", hint=hint) from None
-        found.append(made)
-    return found
+    hint = "each line is an object with action, left, right, reason and at"
+    return read_lines(text, _from_row, where=where, what="no decision about identity", hint=hint)
+
+
+def _from_row(row: dict[str, Any]) -> Override:
+    made = Override(**row | {"at": datetime.fromisoformat(row["at"])})
+    if made.action not in (NEVER, ALWAYS, REVOKE):
+        raise ValueError(made.action)
+    return replace(made, left=_identifier(made.left), right=_identifier(made.right))
 
 
 def _identifier(value: Any) -> Identifier:

@@ -122,7 +122,7 @@ def _alone(root: Path) -> BaseFileLock:
     from filelock import FileLock
 
     folder_of(root).mkdir(parents=True, exist_ok=True, mode=0o700)
-    return FileLock(folder_of(root) / "keys.lock", timeout=10)
+    return FileLock(folder_of(root) / "keys.lock", timeout=10, mode=0o600)
 
 
 def _write(root: Path, keys: Sequence[WriteKey]) -> None:

@@ -1,20 +1,16 @@
-"""Suppression: people of whom nothing may be sent, recognised by keyed hashes of their identifiers.
-
-What is kept is a tombstone per identifier: an HMAC-SHA-256 of `type:value` under the workspace's key, and four hex
-digits of a keyed MD5, so that a table of identifiers is looked through without hashing each of them expensively.
-"""
+"""Suppression: people of whom nothing may be sent, recognised by keyed hashes of their identifiers."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cdp_core.errors import SpecError, UsageError
+from cdp_core.journal import read_lines
+from cdp_core.privacy.tombstones import Identifier, matched, tombstone, tombstones, with_reason
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -22,18 +18,22 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
 
 SUPPRESS, UNSUPPRESS = "suppress", "unsuppress"
-TAG = 4
-Identifier = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suppression:
-    """One decision about one person. `tombstones` maps the HMAC of each identifier to its tag; `at` is UTC."""
+    """One decision about one person. `tombstones` maps the HMAC of each identifier to its tag; `at` is UTC.
+
+    With `door` nothing of the person is taken in either, whoever sends it. `erased`: they were erased, and what comes
+    back of them with a restored lake goes again.
+    """
 
     action: str
     tombstones: dict[str, str]
     reason: str
     at: datetime
+    door: bool = False
+    erased: bool = False
 
     @property
     def suppression_id(self) -> str:
@@ -52,24 +52,12 @@ class Suppression:
 
 
 def suppression(
-    action: str, identifiers: Iterable[Identifier], key: bytes, *, reason: str, at: datetime
-) -> Suppression:
+    action: str, identifiers: Iterable[Identifier], key: bytes, *, reason: str, at: datetime, door: bool = False,
+    erased: bool = False,
+) -> Suppression:  # fmt: skip
     """Raises UsageError when no reason is given."""
-    if not reason.strip():
-        raise UsageError("a reason is missing", hint="say why, for whoever reads the list next year")
-    tombstones = dict(sorted(tombstone(one, key) for one in identifiers))
-    return Suppression(action=action, tombstones=tombstones, reason=" ".join(reason.split()), at=at)
-
-
-def tombstone(identifier: Identifier, key: bytes) -> tuple[str, str]:
-    """HMAC and tag of an identifier as tables spell it.
-
-    >>> len(tombstone(("email", "ann@example.org"), bytes(32))[0])
-    64
-    """
-    text = ":".join(identifier)
-    found = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    return found, hashlib.md5((key.hex() + text).encode(), usedforsecurity=False).hexdigest()[:TAG]
+    said, named = with_reason(reason), tombstones(identifiers, key)
+    return Suppression(action=action, tombstones=named, reason=said, at=at, door=door, erased=erased)
 
 
 def in_force(history: Iterable[Suppression]) -> list[Suppression]:
@@ -94,16 +82,13 @@ def fingerprint(active: Sequence[Suppression]) -> str:
 
 def suppressed_profiles(engine: Engine, active: Sequence[Suppression], key: bytes, identifiers: ir.Table) -> ir.Table:
     """profile_id of every profile that one of the tombstones is of; `identifiers` has type, value and profile_id."""
-    import ibis
-    import polars as pl
+    return matching(engine, active, key, identifiers).select("profile_id").distinct()
 
+
+def matching(engine: Engine, active: Sequence[Suppression], key: bytes, identifiers: ir.Table) -> ir.Table:
+    """Those rows of `identifiers` (type, value and other columns) that one of the tombstones is of."""
     stones = {h: tag for each in active for h, tag in each.tombstones.items()}
-    known = engine.frame(pl.DataFrame({"stone": list(stones), "tag": list(stones.values())}))
-    text = identifiers.type + ibis.literal(":") + identifiers.value
-    tag = (ibis.literal(key.hex()) + text).hexdigest("md5").substr(0, TAG)
-    near = identifiers.select("profile_id", text=text, tag=tag).semi_join(known, "tag")
-    found = near.mutate(stone=engine.keyed(near.text, key))
-    return found.semi_join(known, "stone").select("profile_id").distinct()
+    return matched(engine, stones, key, identifiers).drop("stone")
 
 
 def rows(active: Iterable[Suppression]) -> list[dict[str, Any]]:
@@ -122,19 +107,16 @@ def to_line(made: Suppression) -> str:
 
 def from_lines(text: str, *, where: str) -> list[Suppression]:
     """Read the file's text. Raises SpecError with the line that is wrong."""
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            made = Suppression(**row | {"at": datetime.fromisoformat(row["at"])})
-            if made.action not in (SUPPRESS, UNSUPPRESS) or not made.tombstones:
-                raise ValueError(made.action)
-            if not all(isinstance(part, str) for pair in made.tombstones.items() for part in pair):
-                raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError):
-            hint = "each line is an object with action, tombstones, reason and at"
-            raise SpecError("no suppression", where=f"{where}:{number}", hint=hint) from None
-        found.append(made)
-    return found
+    hint = "each line is an object with action, tombstones, reason and at"
+    return read_lines(text, _from_row, where=where, what="no suppression", hint=hint)
+
+
+def _from_row(row: dict[str, Any]) -> Suppression:
+    made = Suppression(**row | {"at": datetime.fromisoformat(row["at"])})
+    if made.action not in (SUPPRESS, UNSUPPRESS) or not made.tombstones:
+        raise ValueError(made.action)
+    if not all(isinstance(part, str) for pair in made.tombstones.items() for part in pair):
+        raise TypeError
+    if not isinstance(made.door, bool) or not isinstance(made.erased, bool):
+        raise TypeError
+    return made

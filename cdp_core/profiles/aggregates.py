@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cdp_core.operators.values import exact, nonblank, typed
 from cdp_core.profiles.facts import Facts
 from cdp_core.profiles.spec import TIME, ComputedTrait
+from cdp_core.tables import RECTIFICATION
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -18,10 +19,12 @@ def aggregated(facts: Facts, traits: Mapping[str, ComputedTrait], now: datetime)
     """Wide rows: profile_id, first_seen, last_seen, events, and per trait `value_NAME`, `seq_NAME` (the event that
     contributed last; for `first` the event itself) and `others_NAME`."""
     rows = facts.table
+    # A correction is made here: the person was not there.
+    seen = rows.source != RECTIFICATION
     columns: dict[str, ir.Value] = {
-        "first_seen": rows["at"].min(),
-        "last_seen": rows["at"].max(),
-        "events": rows.count(),
+        "first_seen": rows["at"].min(where=seen),
+        "last_seen": rows["at"].max(where=seen),
+        "events": rows.count(where=seen),
     }
     for name, trait in traits.items():
         value, counted = _input(facts, trait)

@@ -47,6 +47,7 @@ def build_profiles(
     now: datetime,
     source_order: Sequence[str] = (),
     named: Mapping[str, ir.Table] | None = None,
+    desk: ir.Table | None = None,
 ) -> Built:
     """Compute profiles, profile_traits and consents.
 
@@ -54,7 +55,8 @@ def build_profiles(
     given counts; for the past, hand in the events up to then. Columns stand in the order of `traits`; a unique_list
     is an array of texts. Counts are 0 and everything else is null when no event contributes. A stated value that is
     not of its trait's type is out of the running and counted in `unreadable`. `named` are kept tables that SQL traits
-    shall read in place of published ones. Raises SpecError when a SQL trait's query is wrong.
+    shall read in place of published ones; `desk` is what people have said of
+    consent at the desk. Raises SpecError when a SQL trait's query is wrong.
 
     >>> built = build_profiles(engine, engine.table("events"), engine.table("event_profiles"), traits,
     ...                        now=datetime(1998, 7, 1), source_order=["shop_orders", "crm_contacts"])  # doctest: +SKIP
@@ -74,7 +76,7 @@ def build_profiles(
     return Built(
         profiles=engine.keep(profiles.select(*_FIXED, *columns)),
         profile_traits=engine.keep(origins),
-        consents=consents(engine, events, event_profiles, source_order),
+        consents=consents(engine, events, event_profiles, source_order, desk),
         unreadable=unreadable,
     )
 

@@ -37,7 +37,11 @@ class Facts:
 
     def trait(self, trait: PickedTrait, name: str) -> ir.StringValue:
         """What an identify event states for the trait; null when it states nothing or a blank."""
-        return nonblank(self.table[self.stated[trait.from_ or name]])
+        return nonblank(self.raw(trait, name))
+
+    def raw(self, trait: PickedTrait, name: str) -> ir.StringValue:
+        """The same as it was stated, a blank too."""
+        return self.table[self.stated[trait.from_ or name]]
 
     def property(self, name: str) -> ir.StringValue:
         return self.table[self.read[name]]

@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 from cdp_core.operators.values import typed, written
 from cdp_core.profiles.facts import Facts, source_rank
 from cdp_core.profiles.spec import PickedTrait
+from cdp_core.tables import RECTIFICATION
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 STEP = 2**40
 """Scores are a number times STEP plus `seq`, so that equals are decided by the later event."""
+_CORRECTED = 2**62
+"""More than any score, and a whole number of STEPs: what a person has had corrected stands above all sources."""
+_NONE = ""
+"""What a correction states where there shall be no value; no source can, since blanks are not statements."""
 
 
 def statements(
     facts: Facts, traits: Mapping[str, PickedTrait], source_order: Sequence[str]
 ) -> tuple[ir.Table | None, dict[str, ir.IntegerScalar]]:
     """Rows (profile_id, trait, value, seq, score, by_count) of everything stated, with the values in one writing;
-    and per trait with a type the number of values that are not of that type, which are left out."""
+    and per trait with a type the number of values that are not of that type, which are left out. A correction counts
+    whatever the trait's sources and rule are."""
     import ibis
 
     parts: list[ir.Table] = []
@@ -31,17 +37,20 @@ def statements(
         if trait.type != "string":
             unreadable[name] = (text.notnull() & value.isnull()).sum().fill_null(0)
             value = written(value)
-        rows = facts.table.select("profile_id", "seq", "source", value=value)
+        corrected = facts.table.source == RECTIFICATION
+        emptied = corrected & (facts.raw(trait, name) == _NONE)
+        value = emptied.ifelse(ibis.literal(_NONE, "string"), value)
+        rows = facts.table.select("profile_id", "seq", "source", value=value, corrected=corrected)
         rows = rows.filter(rows.value.notnull())
         if trait.sources:
-            rows = rows.filter(rows.source.isin(trait.sources))
+            rows = rows.filter(rows.source.isin(trait.sources) | rows.corrected)
         parts.append(
             rows.select(
                 "profile_id",
                 trait=ibis.literal(name, "string"),
                 value=rows.value,
                 seq=rows.seq,
-                score=_weight(rows, trait, source_order) * STEP + rows.seq,
+                score=rows.corrected.ifelse(_CORRECTED, _weight(rows, trait, source_order) * STEP) + rows.seq,
                 by_count=ibis.literal(trait.pick == "most_frequent"),
             )
         )
@@ -59,15 +68,19 @@ def _weight(rows: ir.Table, trait: PickedTrait, source_order: Sequence[str]) -> 
 
 
 def winners(stated: ir.Table) -> ir.Table:
-    """One row per profile and trait: value, seq (of the event that won) and others (distinct losing values)."""
+    """One row per profile and trait that has a value: value, seq (of the event that won) and others (distinct losing
+    values).
+    """
     values = stated.group_by("profile_id", "trait", "value").agg(
         times=stated.count(), last=stated.seq.max(), score=stated.score.max(), by_count=stated.by_count.max()
     )
-    score = values.by_count.ifelse(values.times * STEP + values.last, values.score)
+    counted = values.by_count & (values.score < _CORRECTED)
+    score = counted.ifelse(values.times * STEP + values.last, values.score)
     values = values.select("profile_id", "trait", "value", "last", score=score)
-    return values.group_by("profile_id", "trait").agg(
+    found = values.group_by("profile_id", "trait").agg(
         value=values.value.argmax(values.score),
         # The score's remainder is the event that gave it: of equal values the one that decided.
         seq=values.score.max() % STEP,
-        others=values.count() - 1,
+        others=values.count(where=values.value != _NONE) - 1,
     )
+    return found.filter(found.value != _NONE)

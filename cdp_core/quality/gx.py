@@ -28,6 +28,13 @@ _LIKES = ("match_like_pattern", "not_match_like_pattern", "match_like_pattern_li
 _MODULE = "great_expectations.expectations.metrics.column_map_metrics.column_values_"
 _COMPOUND = "expect_compound_columns_to_be_unique"
 _QUERY = "unexpected_rows_expectation"
+_NOTHING_ELSE = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+"""A rule may be a query; it reads the batch's file, and no other."""
 
 
 def main() -> None:
@@ -99,7 +106,7 @@ def _check(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         kwargs={
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,
-            "connect_args": {"read_only": True, "config": {"memory_limit": request["memory_limit"]}},
+            "connect_args": {"read_only": True, "config": {"memory_limit": request["memory_limit"], **_NOTHING_ELSE}},
         },
     )
     try:

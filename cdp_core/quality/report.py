@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.modes import private_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +30,7 @@ def write_report(path: Path, *, results: pl.DataFrame, violations: pl.DataFrame,
     page = render(results.to_dicts(), violations.to_dicts(), run)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        private_file(path)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

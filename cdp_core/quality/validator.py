@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import EngineError, SpecError
 from cdp_core.quality.result import ExpectationResult, read_result
+from cdp_core.quality.spare import SPARE, Running, environ
 from cdp_core.quality.spec import Suite
 
 if TYPE_CHECKING:
@@ -25,30 +27,24 @@ class Validator:
     """One validating process for a run: `start` early, `check` several times, `close` at the end.
 
     `start` returns at once, so that the seconds of the import pass while sources are read. A validator that is never
-    asked costs nothing. Not to be shared by threads.
+    asked costs nothing; with `expected=False` (there is no rule to check) only `check` starts a process. `close` leaves
+    the process to the next run, unless it is in the middle of an answer. Not to be shared by threads.
     """
 
-    def __init__(self, *, memory_limit: str = "1GB") -> None:
+    def __init__(self, *, memory_limit: str = "1GB", expected: bool = True) -> None:
         self._memory_limit = memory_limit
-        self._process: subprocess.Popen[str] | None = None
-        self._errors: IO[bytes] | None = None
-        self._ready = False
+        self._expected = expected
+        self._running: Running | None = None
+        self._asked = False
 
     def start(self) -> None:
-        """Start the process unless it runs already."""
-        if self._process is not None:
-            return
-        paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-            [sys.executable, "-P", "-m", "cdp_core.quality.gx", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "GX_ANALYTICS_ENABLED": "false"},
-        )
+        """Start the process unless it runs already or is not expected to be asked."""
+        if self._expected:
+            self._take()
+
+    def _take(self) -> None:
+        if self._running is None:
+            self._running = SPARE.take(_started)
 
     def check(self, staging: Staging, suites: Mapping[str, Suite]) -> list[ExpectationResult]:
         """Run suites on staged tables (key = name of the table) and give a result for every expectation, in order.
@@ -63,7 +59,7 @@ class Validator:
         for table in suites:
             if table not in staged:
                 raise EngineError(f"table {table!r} is not staged", where="quality", choices=sorted(staged))
-        self.start()
+        self._take()
         keys, rows = {}, {}
         for table in suites:
             columns = staging.columns(table)
@@ -82,15 +78,15 @@ class Validator:
         return results
 
     def close(self) -> None:
-        """End the process."""
-        process, self._process, self._ready = self._process, None, False
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout, self._errors):
-                if pipe is not None:
-                    _close_quietly(pipe)
-            self._errors = None
+        """Leave the process to the next run; one that still works on an answer is ended."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        if self._asked:
+            running.end()
+        else:
+            SPARE.give_back(running)
+        self._asked = False
 
     def __enter__(self) -> Validator:
         return self
@@ -110,27 +106,29 @@ class Validator:
         return {"path": str(path.resolve()), "memory_limit": self._memory_limit, "tables": tables}
 
     def _ask(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        if not self._ready:
-            self._read()
-            self._ready = True
-        process = self._process
-        assert process is not None
+        assert self._running is not None
+        process = self._running.process
         assert process.stdin is not None
+        self._asked = True
+        if not self._running.ready:
+            self._read()
+            self._running = replace(self._running, ready=True)
         try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         except OSError:
             raise self._died() from None
         answer = self._read()
+        self._asked = False
         if "error" in answer:
             raise EngineError(f"Great Expectations failed: {answer['error']}", where="quality")
         results: list[dict[str, Any]] = answer["results"]
         return results
 
     def _read(self) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        assert self._running is not None
+        assert self._running.process.stdout is not None
+        line = self._running.process.stdout.readline()
         if not line:
             raise self._died()
         answer: dict[str, Any] = json.loads(line)
@@ -138,20 +136,27 @@ class Validator:
 
     def _died(self) -> EngineError:
         """The error of a process that ended by itself, with the last line it wrote."""
-        process, errors = self._process, self._errors
-        assert process is not None
-        assert errors is not None
-        code = process.wait()
-        errors.seek(0)
-        lines = [line.strip() for line in errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        assert self._running is not None
+        code = self._running.process.wait()
+        self._running.errors.seek(0)
+        told = self._running.errors.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
         self.close()
         reason = lines[-1][:300] if lines else f"exit code {code}"
         hint = "is 'great-expectations' installed?" if "ModuleNotFoundError" in reason else "run again"
         return EngineError(f"the process that runs Great Expectations ended: {reason}", where="quality", hint=hint)
 
 
-def _close_quietly(pipe: IO[Any]) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        return
+def _started() -> Running:
+    paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+    process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
+        [sys.executable, "-P", "-m", "cdp_core.quality.gx", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "GX_ANALYTICS_ENABLED": "false"},
+    )
+    return Running(process=process, errors=errors, environ=environ())

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cdp_core import tables
+from cdp_core.engine import PLACE
 from cdp_core.runs.load import append_results, keep_results, stop_error
 from cdp_core.runs.record import Progress, Run
 
@@ -24,10 +25,20 @@ if TYPE_CHECKING:
     from cdp_core.quality.validator import Validator
 
 DERIVED = ("identity", "profiles", "audiences")
+CONSENT = "consent"
+"""The row of stage_state that says of which decisions about consent the published table is."""
 _CLOCK_KEYS = ("window", "between", "days_since", "within_last", "not_within_last", "within_next")
 _CLOCK_SQL = ("now(", "current_date", "current_timestamp", "today(")
 _CODE = "2"
 """Raised when a stage's meaning changes, so that a new version recomputes what an old one published."""
+
+
+Desk = Callable[["ir.Table"], "ir.Table | None"]
+"""From identifiers (type, value, profile_id) to what their people have said of consent at the desk."""
+
+
+def _nobody(identifiers: ir.Table) -> None:
+    """Nobody has said anything."""
 
 
 @dataclass
@@ -44,18 +55,25 @@ class Derived:
     decisions: Sequence[Override] = ()
     rules: str | None = None
     note: str = ""
+    desk: Desk = field(default=_nobody, repr=False)
 
     def all(self) -> dict[str, ir.Table]:
         return {**self.replaced, **self.appended}
 
 
-def fingerprints(engine: Engine, config: Config, now: datetime, decisions: Sequence[Override]) -> dict[str, str]:
-    """What every derived stage depends on: its definitions, the events, the clock, and the stage before it."""
+def fingerprints(
+    engine: Engine, config: Config, now: datetime, decisions: Sequence[Override], consents: str = ""
+) -> dict[str, str]:
+    """What every derived stage depends on: its definitions, the events, the clock, and the stage before it.
+
+    `consents` is of the decisions about consent, which bring the table of that name up to date when they are made:
+    only audiences wait for a run.
+    """
     loads = engine.table("source_loads")
     events = engine.polars(loads.aggregate(rows=loads.events.sum().cast("int64"))).item()
     identity = _hash(rules_fingerprint(config, decisions), events)
     profiles = _hash(identity, dict(config.traits), list(config.sources), _clock(config.traits, now))
-    audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now))
+    audiences = _hash(profiles, dict(config.audiences), _clock(config.audiences, now), *filter(None, [consents]))
     return {"identity": identity, "profiles": profiles, "audiences": audiences}
 
 
@@ -76,13 +94,22 @@ def _clock(definitions: Mapping[str, Any], now: datetime) -> datetime | None:
 
 
 def stale_stages(
-    engine: Engine, config: Config, now: datetime, decisions: Sequence[Override], *, full: bool
+    engine: Engine,
+    config: Config,
+    now: datetime,
+    decisions: Sequence[Override],
+    *,
+    consents: str = "",
+    full: bool,
 ) -> dict[str, str]:
     """Stages whose published tables are not what they would be now, with the new fingerprints."""
-    wanted = fingerprints(engine, config, now, decisions)
+    wanted = fingerprints(engine, config, now, decisions, consents)
     state = engine.polars(engine.table("stage_state"))
     known = dict(zip(state["stage"], state["fingerprint"], strict=True))
-    return {stage: wanted[stage] for stage in DERIVED if full or known.get(stage) != wanted[stage]}
+    stale = {stage for stage in DERIVED if full or known.get(stage) != wanted[stage]}
+    if known.get(CONSENT, "") != consents:
+        stale.add("profiles")
+    return {stage: wanted[stage] for stage in DERIVED if stage in stale}
 
 
 def derive(
@@ -94,6 +121,7 @@ def derive(
     now: datetime,
     progress: Progress,
     decisions: Sequence[Override] = (),
+    desk: Desk = _nobody,
     full: bool = False,
     whole: bool = False,
 ) -> Derived:
@@ -101,7 +129,7 @@ def derive(
     `full` also forgets what matching has learned.
     """
     rules = None if full or whole else rules_fingerprint(config, decisions)
-    made = Derived(stages=dict(stale), decisions=decisions, rules=rules)
+    made = Derived(stages=dict(stale), decisions=decisions, rules=rules, desk=desk)
     steps: dict[str, Callable[..., tuple[int, int]]] = {
         "identity": _identity,
         "profiles": _profiles,
@@ -139,7 +167,7 @@ def _identity(engine: Engine, config: Config, made: Derived, run: Run, now: date
     if update:
         made.changed = update.changes
         made.note = f"{update.profiles:,} profiles resolved again"
-        made.replaced.update({name: c.applied(engine.table(name)) for name, c in update.changes.items()})
+        made.replaced.update({name: c.applied(engine.placed(name)) for name, c in update.changes.items()})
         made.replaced.update(profile_merges=update.profile_merges, identity_conflicts=update.identity_conflicts)
         return counted, _count(engine, made.replaced["user_identifiers"])
     found = resolve(
@@ -190,6 +218,7 @@ def _profiles(engine: Engine, config: Config, made: Derived, run: Run, now: date
         now=now,
         source_order=list(config.sources),
         named=named,
+        desk=made.desk(_current(engine, made, "user_identifiers")),
     )
     for name in ("profiles", "profile_traits", "consents"):
         made.replaced[name] = getattr(built, name)
@@ -269,7 +298,7 @@ def publish_derived(engine: Engine, made: Derived, verdict: Any, run: Run, *, no
             engine.append(name, rows)
         # Last, since what is replaced may be said in terms of what is published.
         for name, change in made.changed.items():
-            engine.amend(name, change.gone, change.rows, tuple(change.key))
+            engine.amend(name, change.gone, change.rows, (PLACE,))
         append_results(engine, verdict)
         engine.upsert("stage_state", engine.frame(state), ("stage",))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ Level = Literal["ok", "warn", "error"]
 _GB = 1024**3
 _LITTLE, _FULL = 1 * _GB, _GB // 10
 _STALE_AFTER = 3600
+_OWN_FOLDERS = ("data/collector", "data/privacy")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def diagnose(root: Path | str) -> list[Finding]:
 
     Example: `[f.what for f in diagnose(".") if f.level == "error"]`
     """
-    from cdp_core.runs import doctor_sources, doctor_versions
+    from cdp_core.runs import doctor_controls, doctor_sources, doctor_versions
 
     root = Path(root).resolve()
     config, problems = check_config(root)
@@ -54,10 +56,12 @@ def diagnose(root: Path | str) -> list[Finding]:
         lambda: _suites(root),
         lambda: _plans(root),
         lambda: _steps(found),
+        lambda: doctor_controls.controls(found),
         lambda: doctor_sources.sources(root, found),
         lambda: doctor_sources.received(root, found),
         lambda: doctor_sources.destinations(root, found),
         lambda: _rights(root, found),
+        lambda: _shut(root, found),
         lambda: _disk(root / found.engine.lake),
         lambda: _lock(root / found.engine.lake),
         lambda: _left_overs(root / found.engine.lake),
@@ -134,6 +138,20 @@ def _rights(root: Path, config: Config) -> Iterator[Finding]:
             yield Finding("ok", f"{what}: {folder} can be written")
         else:
             yield Finding("error", f"{what}: {folder} cannot be written ({blocked})", "check its rights")
+
+
+def _shut(root: Path, config: Config) -> Iterator[Finding]:
+    from cdp_core.modes import open_to_others
+
+    own = {root / config.engine.lake, *(root / name for name in _OWN_FOLDERS)}
+    found = [path for folder in sorted(own) for path in open_to_others(folder)]
+    if not found:
+        yield Finding("ok", "nobody else on this machine can read the lake, the inbox or the keys")
+        return
+    folders = " ".join(shlex.quote(str(f.relative_to(root))) for f in sorted(own) if f.exists())
+    shown = found[0].relative_to(root)
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    yield Finding("warn", f"others on this machine may open {shown}{more}", f"chmod -R go= {folders}")
 
 
 def _not_writable(folder: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from cdp_core.errors import CDPError
 from cdp_core.inbox import reader
 from cdp_core.inbox.files import SOURCE_TYPE
 from cdp_core.inbox.keys import read_keys
+from cdp_core.redaction import redacted
 from cdp_core.runs.doctor import Finding
 
 if TYPE_CHECKING:
@@ -135,13 +135,15 @@ def _database(root: Path, what: str, where: str, text: str) -> Finding:
                 connection.execute(sa.text("SELECT 1"))
         finally:
             engine.dispose()
+    except (sa.exc.ArgumentError, ValueError):
+        return Finding("error", f"{where}: {what}: 'url' is no SQLAlchemy URL", "look at its host and port")
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         return Finding("error", f"{where}: {what}: the database does not answer: {_reason(error)}", "is it running?")
     return Finding("ok", f"{what}: the {kind} database answers")
 
 
 def _reason(error: BaseException) -> str:
-    """The driver's first line, without a password or the address it may name twice."""
+    """The driver's first line, without a password."""
     cause = getattr(error, "orig", None) or error
     line = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:…@", line.strip())
+    return redacted(line.strip())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdp_core.errors import CDPError, ContractError, QualityStop
 from cdp_core.runs.anomalies import check_days
+from cdp_core.runs.barring import counted, drop_barred
 from cdp_core.runs.dedupe import KEY, drop_known
 from cdp_core.runs.plans import Plans, apply_plans
 from cdp_core.runs.record import Progress, Run
@@ -63,8 +64,10 @@ def stage_batch(
     progress: Progress,
 ) -> Batch:
     """Read what is new in every source. A source that fails is noted and the others go on."""
+    from cdp_core.config.doors import doors_of
     from cdp_core.sources.stage import stage_sources
 
+    doors = doors_of(root, config)
     state = engine.polars(engine.table("source_state"))
     columns = engine.polars(engine.table("source_columns"))
     batch = Batch()
@@ -74,7 +77,7 @@ def stage_batch(
         progress("load", place / max(len(wanted), 1), name)
         try:
             batch.staged += stage_sources(
-                {name: spec}, staging, state=state, columns=columns, root=root, now=now, full=full
+                {name: spec}, staging, state=state, columns=columns, root=root, now=now, full=full, doors=doors
             )
         except CDPError as error:
             batch.errors.append(_placed(error, config, name))
@@ -118,13 +121,14 @@ def check_staged(
     plans: Plans,
     *,
     config: Config,
+    root: Path,
     run_id: str,
     now: datetime,
     dry_run: bool,
     allow_anomalies: bool = False,
 ) -> None:
-    """Deduplicate the batch, apply tracking plans, run suites, settle which rows are held, and look for days unlike
-    those before (`batch.note` says what was found). Raises QualityStop.
+    """Deduplicate the batch, take out people that are not taken in, apply tracking plans, run suites, settle which
+    rows are held, and look for days unlike those before (`batch.note` says what was found). Raises QualityStop.
 
     What a gate found is kept even though the batch is not (unless `dry_run`): the dashboard shows why it stopped.
     """
@@ -133,12 +137,13 @@ def check_staged(
     staging.append("events", EVENTS.empty().drop("run_id"))
     rename_returned(engine, staging, [name for name in batch.sources if name in batch.whole])
     duplicates = drop_known(engine, staging, batch.sources)
+    suppressed = counted(drop_barred(engine, staging, config, batch.sources, root=root))
     tables = {source: f"rows_{source}" for source in batch.sources if staging.has(f"rows_{source}")}
     planned = apply_plans(staging, config, batch.sources, plans)
     batch.verdict = check_batch(
         staging, suites, validator, source_tables=tables, run_id=run_id, now=now, planned=planned
     )
-    batch.balance = _balance(staging, batch, duplicates)
+    batch.balance = _balance(staging, batch, duplicates, suppressed)
     if batch.verdict.stopped:
         if not dry_run:
             keep_results(engine, batch.verdict)
@@ -158,8 +163,8 @@ def stop_error(verdict: Verdict) -> QualityStop:
     )
 
 
-def _balance(staging: Staging, batch: Batch, duplicates: pl.DataFrame) -> pl.DataFrame:
-    """Rows read = events + duplicates + quarantined, counted each on its own. Raises ContractError."""
+def _balance(staging: Staging, batch: Batch, duplicates: pl.DataFrame, suppressed: pl.DataFrame) -> pl.DataFrame:
+    """Rows read = events + duplicates + quarantined + suppressed, counted each on its own. Raises ContractError."""
     import polars as pl
 
     read = pl.DataFrame(
@@ -174,13 +179,16 @@ def _balance(staging: Staging, batch: Batch, duplicates: pl.DataFrame) -> pl.Dat
     passed = staging.polars(events.anti_join(held, KEY).group_by("source").agg(events=lambda t: t.count()))
     kept = staging.polars(held.group_by("source").agg(quarantined=lambda t: t.count()))
     balance = read.join(passed, on="source", how="left").join(duplicates, on="source", how="left")
-    balance = balance.join(kept, on="source", how="left").fill_null(0)
-    wrong = balance.filter(pl.col("rows_read") != pl.col("events") + pl.col("duplicates") + pl.col("quarantined"))
+    balance = balance.join(kept, on="source", how="left").join(suppressed, on="source", how="left").fill_null(0)
+    wrong = balance.filter(
+        pl.col("rows_read") != pl.sum_horizontal("events", "duplicates", "quarantined", "suppressed")
+    )
     if wrong.height:
         row = wrong.row(0, named=True)
         raise ContractError(
             f"rows do not add up: {row['rows_read']:,} read, {row['events']:,} events"
-            f" + {row['duplicates']:,} duplicates + {row['quarantined']:,} quarantined",
+            f" + {row['duplicates']:,} duplicates + {row['quarantined']:,} quarantined"
+            f" + {row['suppressed']:,} suppressed",
             where=f"source {row['source']}",
             hint="nothing was published; please report this",
         )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdp_core.errors import WorkspaceBusy
+from cdp_core.modes import FILE, private_file, private_folder
 
 
 @contextmanager
@@ -22,9 +23,9 @@ def run_lock(folder: Path, *, wait: float | None = 0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     holder = folder / "run.holder.json"
-    lock = FileLock(folder / "run.lock", timeout=-1 if wait is None else wait)
+    lock = FileLock(folder / "run.lock", timeout=-1 if wait is None else wait, mode=FILE)
     try:
         lock.acquire()
     except Timeout:
@@ -32,6 +33,7 @@ def run_lock(folder: Path, *, wait: float | None = 0) -> Iterator[None]:
             f"another run holds this workspace ({describe(holder)})", hint="wait for it, or run with --wait"
         ) from None
     try:
+        private_file(holder)
         holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
         yield
     finally:
@@ -56,7 +58,7 @@ def is_held(folder: Path) -> bool:
     if not (folder / "run.lock").exists():
         return False
     try:
-        with FileLock(folder / "run.lock", timeout=0):
+        with FileLock(folder / "run.lock", timeout=0, mode=FILE):
             return False
     except Timeout:
         return True

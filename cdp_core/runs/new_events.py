@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cdp_core.identity.batch import Published
+from cdp_core.identity.batch import PLACED, Published
 from cdp_core.identity.incremental import Update, update
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def update_identity(
     fresh = _fresh(engine, rules)
     if fresh is None:
         return None
-    published = Published(**{name: engine.table(name) for name in IDENTITY_TABLES})
+    asked = {name: engine.placed(name) if name in PLACED else engine.table(name) for name in IDENTITY_TABLES}
+    published = Published(**asked)
     return update(engine, engine.table("events"), fresh, config.identity, published, now=now, overrides=decisions)
 
 

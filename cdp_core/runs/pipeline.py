@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import CDPError, QualityStop, UsageError
 from cdp_core.identity.overrides import in_force
-from cdp_core.runs import derive, load, suppressing
+from cdp_core.privacy.consent import fingerprint
+from cdp_core.runs import auditing, consenting, derive, load, suppressing
 from cdp_core.runs.brake import check_jump
 from cdp_core.runs.decisions import read_decisions
 from cdp_core.runs.due import due_syncs, following
+from cdp_core.runs.erasure.returned import take_out_returned
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.plans import Plans, plans_in_use
 from cdp_core.runs.record import STAGES, Progress, Run, silent
+from cdp_core.runs.retention import apply_retention
 
 if TYPE_CHECKING:
     from cdp_core.config import Config
@@ -51,9 +55,11 @@ def run_pipeline(
     now: datetime,
     sync: Callable[[Run, list[str]], None],
     alert: Callable[[Run], None] = lambda run: None,
+    erase: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> Run:
-    """Run the stages and record them; `alert` hears how it ended, before that is written down.
+    """Run the stages and record them; `alert` hears how it ended, before that is written down. `erase` goes on with
+    erasures that are open.
 
     A gate gives a run of status "stopped" (exit 3), unreadable sources one of status "failed" (exit 2) after the others
     were loaded. Raises WorkspaceBusy, UsageError and SpecError before anything is written.
@@ -67,7 +73,7 @@ def run_pipeline(
         if not options.dry_run:
             _record(engine, run)
         try:
-            _stages(engine, config, options, chosen, run, root=root, now=now, sync=sync, progress=progress)
+            _stages(engine, config, options, chosen, run, root=root, now=now, sync=sync, erase=erase, progress=progress)
         except QualityStop as error:
             run.finish("stopped", str(error), error.exit_code)
         except CDPError as error:
@@ -78,17 +84,17 @@ def run_pipeline(
             run.finish("failed", what, known.exit_code if known else 1)
             if known is None:
                 alert(run)
-                _close_quietly(engine, run, options)
+                _close_quietly(engine, run, options, root)
                 raise
         except BaseException as error:
             run.finish("failed", f"stopped by {type(error).__name__}", 1)
-            _close_quietly(engine, run, options)
+            _close_quietly(engine, run, options, root)
             raise
         alert(run)
         if run.status == "failed":
-            _close_quietly(engine, run, options)
+            _close_quietly(engine, run, options, root)
         else:
-            _close(engine, run, options)
+            _close(engine, run, options, root)
         return run
 
 
@@ -128,6 +134,7 @@ def _stages(
     root: Path,
     now: datetime,
     sync: Callable[[Run, list[str]], None],
+    erase: Callable[[], None],
     progress: Progress,
 ) -> None:
     from cdp_core.engine import Staging
@@ -137,11 +144,12 @@ def _stages(
     suites = load_suites(root / "expectations")
     plans = plans_in_use(root, config)
     staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
-    validator = Validator()
+    validator = Validator(expected=any(suite.expectations for suite in suites))
     errors: list[CDPError] = []
     try:
         if "load" in chosen.stages:
             errors = _load(engine, config, options, chosen, run, staging, suites, validator, plans, root, now, progress)
+            _keep_to_retention(engine, config, options, run, now)
         staging.discard()
         if options.dry_run:
             _finish(run, errors, "dry")
@@ -151,11 +159,20 @@ def _stages(
     finally:
         validator.close()
         staging.discard()
+    erase()
+    take_out_returned(engine, config, root, now)
     if syncs := _syncs(engine, config, chosen, run):
         with run.stage("sync"):
             sync(run, syncs)
     if run.finished_at is None:
         _finish(run, errors)
+
+
+def _keep_to_retention(engine: Engine, config: Config, options: Options, run: Run, now: datetime) -> None:
+    gone = 0 if options.dry_run else apply_retention(engine, config, run, now)
+    if gone:
+        stage = run.stages[-1]
+        stage.note = "; ".join(filter(None, [stage.note, f"{gone:,} rows past their retention left"]))
 
 
 def _syncs(engine: Engine, config: Config, chosen: _Chosen, run: Run) -> list[str]:
@@ -209,8 +226,8 @@ def _load(
         progress("quality", None, "")
         dry, run_id = options.dry_run, run.run_id
         load.check_staged(
-            engine, staging, batch, suites, validator, plans, config=config, run_id=run_id, now=now, dry_run=dry,
-            allow_anomalies=options.allow_anomalies,
+            engine, staging, batch, suites, validator, plans, config=config, root=root, run_id=run_id, now=now,
+            dry_run=dry, allow_anomalies=options.allow_anomalies,
         )  # fmt: skip
         quality.note = batch.note
         assert batch.balance is not None
@@ -236,14 +253,20 @@ def _derive(
     now: datetime,
     progress: Progress,
 ) -> None:
-    decisions = in_force(read_decisions(root))
-    stale = derive.stale_stages(engine, config, now, decisions, full=options.full_refresh)
+    decisions, said = in_force(read_decisions(root)), consenting.decisions_in_force(root)
+    consents = fingerprint(said)
+    stale = derive.stale_stages(engine, config, now, decisions, consents=consents, full=options.full_refresh)
     if stale:
         validator.start()
     full = options.full_refresh
-    made = derive.derive(engine, config, stale, run, now=now, progress=progress, decisions=decisions, full=full)
+    desk = functools.partial(consenting.desk, engine, root, active=said)
+    made = derive.derive(
+        engine, config, stale, run, now=now, progress=progress, decisions=decisions, desk=desk, full=full
+    )
     if not stale:
         return
+    if "profiles" in stale:
+        made.stages[derive.CONSENT] = consents
     if "identity" in stale:
         suppressing.add_to(engine, made, root)
     if "identity" in stale and not options.allow_jump:
@@ -258,7 +281,7 @@ def _record(engine: Engine, run: Run) -> None:
         engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
 
 
-def _close(engine: Engine, run: Run, options: Options) -> None:
+def _close(engine: Engine, run: Run, options: Options, root: Path) -> None:
     """Write the run's record and tidy the lake; a run that did nothing leaves the lake's files alone."""
     counts = {name: engine.table(name).count().name(name) for name in SHOWN_TABLES if engine.has(name)}
     for name, count in counts.items():
@@ -266,15 +289,17 @@ def _close(engine: Engine, run: Run, options: Options) -> None:
     if options.dry_run:
         return
     run.snapshot_id = engine.snapshot()
-    _record(engine, run)
+    with engine.transaction():
+        engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
+        auditing.publish(engine, root)
     if any(stage.rows_out for stage in run.stages):
         engine.maintain()
 
 
-def _close_quietly(engine: Engine, run: Run, options: Options) -> None:
+def _close_quietly(engine: Engine, run: Run, options: Options, root: Path) -> None:
     """Record a failed run where that is still possible: what stopped it (a full disk) may refuse the record too."""
     with contextlib.suppress(Exception):
-        _close(engine, run, options)
+        _close(engine, run, options, root)
 
 
 def _clean_up(engine: Engine, folder: Path, root: Path) -> None:

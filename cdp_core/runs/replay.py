@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import ContractError, UsageError
+from cdp_core.runs.barring import counted, drop_barred
 from cdp_core.runs.dedupe import KEY, drop_known
+from cdp_core.runs.guarding import guard_rows
 from cdp_core.runs.load import append_results, stop_error
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.plans import apply_plans, plans_in_use
@@ -38,7 +40,9 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """`selected` = `passed` + `held` + `known` (events already). `rules`: rule → rows that it still holds."""
+    """`selected` = `passed` + `held` + `known` (events already) + `suppressed` (of people of whom nothing is taken in;
+    these rows are gone). `rules`: rule → rows that it still holds.
+    """
 
     run_id: str
     selected: int
@@ -46,6 +50,7 @@ class Replay:
     held: int
     known: int
     rules: dict[str, int]
+    suppressed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,16 +69,18 @@ def replay_held(
         raise UsageError.unknown("source", selection.source, config.sources)
     with run_lock(root / config.engine.lake):
         run = Run(kind="replay")
-        held, left = _parted(select_held(engine, config, selection), config)
         staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
         try:
             with run.stage("quality") as stage:
-                verdict, known = _tried(engine, config, staging, held, run, root=root, now=now)
-                found = _counted(staging, held, left, known, run)
+                held, left = _parted(
+                    guard_rows(engine, staging, config, select_held(engine, config, selection), root=root), config
+                )
+                verdict, known, gone = _tried(engine, config, staging, held, run, root=root, now=now)
+                found = _counted(staging, held, left, known, gone, run)
                 stage.rows_in, stage.rows_out, stage.quarantined = found.selected, found.passed, found.held
             if held.height and not dry_run:
                 run.finish("succeeded")
-                _publish(engine, staging, held, verdict, run)
+                _publish(engine, staging, held, gone, verdict, run)
         finally:
             staging.discard()
             engine.clear_scratch()
@@ -116,10 +123,11 @@ def _ids(ids: Sequence[str]) -> pl.DataFrame:
 
 def _tried(
     engine: Engine, config: Config, staging: Staging, held: pl.DataFrame, run: Run, *, root: Path, now: datetime
-) -> tuple[Verdict, int]:
-    """What the checks say of the rows, and how many are events already."""
+) -> tuple[Verdict, int, pl.DataFrame]:
+    """What the checks say of the rows, how many are events already, and those (source, message_id) that must go."""
     import polars as pl
 
+    from cdp_core.config.doors import door_of
     from cdp_core.quality.check import check_batch
     from cdp_core.quality.suites import load_suites
     from cdp_core.quality.validator import Validator
@@ -132,9 +140,11 @@ def _tried(
     )
     for name in sources:
         rows = content.filter(pl.col("source") == name).drop("source")
-        stage_held(name, config.sources[name], staging, rows, columns=columns, now=now)
+        door = door_of(root, config, name)
+        stage_held(name, config.sources[name], staging, rows, columns=columns, now=now, door=door)
     staging.append("events", EVENTS.empty().drop("run_id"))
     known = drop_known(engine, staging, sources, held=False)
+    gone = drop_barred(engine, staging, config, sources, root=root)
     planned = apply_plans(staging, config, sources, plans_in_use(root, config))
     tables = {name: f"rows_{name}" for name in sources if staging.has(f"rows_{name}")}
     validator = Validator()
@@ -147,18 +157,21 @@ def _tried(
         validator.close()
     if verdict.stopped:
         raise stop_error(verdict)
-    return verdict, int(known["duplicates"].sum())
+    return verdict, int(known["duplicates"].sum()), gone
 
 
-def _counted(staging: Staging, held: pl.DataFrame, left: pl.DataFrame, known: int, run: Run) -> Replay:
+def _counted(
+    staging: Staging, held: pl.DataFrame, left: pl.DataFrame, known: int, gone: pl.DataFrame, run: Run
+) -> Replay:
     """Raises ContractError when a row was lost."""
     import polars as pl
 
     still = staging.polars(staging.table("held").select(*KEY, "reasons"))
     fresh = staging.table("events").anti_join(staging.table("held"), KEY)
     passed = staging.polars(fresh.count().name("n").as_table()).item()
-    if held.height != passed + still.height + known:
-        what = f"{held.height} rows tried again, but {passed} events, {still.height} held and {known} known"
+    if held.height != passed + still.height + known + gone.height:
+        told = f"{passed} events, {still.height} held, {known} known and {gone.height} gone"
+        what = f"{held.height} rows tried again, but {told}"
         raise ContractError(what, hint="nothing was published; please report this")
     return Replay(
         run_id=run.run_id,
@@ -167,6 +180,7 @@ def _counted(staging: Staging, held: pl.DataFrame, left: pl.DataFrame, known: in
         held=still.height + left.height,
         known=known,
         rules=rules_of(pl.concat([still["reasons"], left["reasons"]])),
+        suppressed=gone.height,
     )
 
 
@@ -181,36 +195,45 @@ def rules_of(reasons: pl.Series) -> dict[str, int]:
     return dict(counted.iter_rows())
 
 
-def _publish(engine: Engine, staging: Staging, held: pl.DataFrame, verdict: Verdict, run: Run) -> None:
-    """A row that is still held keeps its content, with today's reasons."""
+def _publish(
+    engine: Engine, staging: Staging, held: pl.DataFrame, gone: pl.DataFrame, verdict: Verdict, run: Run
+) -> None:
+    """A row that is still held keeps its content, with today's reasons; one of those `gone` is kept nowhere."""
     import ibis
     import polars as pl
 
     reasons = staging.polars(staging.table("held").select(*KEY, now="reasons"))
-    balance = _balance(staging, held, reasons, run)
-    rows = held.join(reasons, on=KEY, how="left").with_columns(
-        status=pl.when(pl.col("now").is_null()).then(pl.lit("replayed")).otherwise(pl.lit("held")),
-        reasons=pl.coalesce("now", "reasons"),
-        run_id=pl.lit(run.run_id),
+    balance = _balance(staging, held, gone, reasons, run)
+    rows = (
+        held.join(gone, on=KEY, how="anti")
+        .join(reasons, on=KEY, how="left")
+        .with_columns(
+            status=pl.when(pl.col("now").is_null()).then(pl.lit("replayed")).otherwise(pl.lit("held")),
+            reasons=pl.coalesce("now", "reasons"),
+            run_id=pl.lit(run.run_id),
+        )
     )
     with engine.attach(staging) as staged, engine.transaction():
         fresh = staged("events").anti_join(staged("held"), KEY)
         engine.append("events", fresh.mutate(run_id=ibis.literal(run.run_id)))
-        engine.upsert("quarantine", engine.frame(rows.select(list(QUARANTINE.columns))), tuple(KEY))
+        kept = engine.frame(rows.select(list(QUARANTINE.columns)))
+        engine.amend("quarantine", engine.frame(held.select(KEY)), kept, tuple(KEY))
         engine.append("source_loads", engine.frame(balance))
         append_results(engine, verdict)
         engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
 
 
-def _balance(staging: Staging, held: pl.DataFrame, still: pl.DataFrame, run: Run) -> pl.DataFrame:
+def _balance(staging: Staging, held: pl.DataFrame, gone: pl.DataFrame, still: pl.DataFrame, run: Run) -> pl.DataFrame:
     """Rows of SOURCE_LOADS: nothing is read, and what is held no longer has become events or was that already."""
     import polars as pl
 
     events = staging.polars(staging.table("events").anti_join(staging.table("held"), KEY).select("source"))
     left = held.join(still, on=KEY, how="anti").group_by("source").agg(left=pl.len().cast(pl.Int64))
     passed = events.group_by("source").agg(events=pl.len().cast(pl.Int64))
-    rows = left.join(passed, on="source", how="left").with_columns(pl.col("events").fill_null(0))
+    rows = left.join(passed, on="source", how="left").join(counted(gone), on="source", how="left")
+    rows = rows.with_columns(pl.col("events", "suppressed").fill_null(0))
     return rows.select(
-        "source", "events", run_id=pl.lit(run.run_id), rows_read=pl.lit(0, pl.Int64), quarantined=-pl.col("left"),
-        duplicates=pl.col("left") - pl.col("events"), seconds=pl.lit(run.seconds), loaded_at=pl.lit(run.started_at),
+        "source", "events", "suppressed", run_id=pl.lit(run.run_id), rows_read=pl.lit(0, pl.Int64),
+        quarantined=-pl.col("left"), duplicates=pl.col("left") - pl.col("events") - pl.col("suppressed"),
+        seconds=pl.lit(run.seconds), loaded_at=pl.lit(run.started_at),
     )  # fmt: skip

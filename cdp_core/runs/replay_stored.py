@@ -1,4 +1,4 @@
-"""Stored events sent through today's corrections, tracking plan and suites once more.
+"""Stored events sent through today's controls, corrections, tracking plan and suites once more.
 
 What comes out differently takes the place of what is stored; what today's rules would not have let in goes to
 quarantine. Derived tables are then computed anew by the next run.
@@ -17,6 +17,7 @@ from cdp_core.engine import json_protocols, json_stored
 from cdp_core.engine.trouble import storage_error
 from cdp_core.errors import CDPError, ContractError, SpecError
 from cdp_core.runs.dedupe import KEY
+from cdp_core.runs.guarding import COLUMNS, STORED, guard_held, guard_staged
 from cdp_core.runs.load import append_results, stop_error
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.plans import apply_plans, plans_in_use
@@ -36,8 +37,6 @@ KIND = "source replay"
 SAMPLES = 5
 _PATIENCE_SECONDS = 10.0
 """So long a run that is about to end is waited for."""
-STORED = "event"
-"""What `shape` says in the table quarantine of content that is a stored event, not a row as its source gave it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +121,13 @@ def _copied(engine: Engine, staging: Staging, rows: Any, chosen: StoredSelection
 
 def _checked(config: Config, staging: Staging, run: Run, *, root: Path, now: datetime) -> Verdict:
     """Staged `changed` (columns of EVENTS) and `held` (columns of QUARANTINE), and what was found."""
+    from cdp_core.config.doors import door_of
     from cdp_core.quality.check import check_batch
     from cdp_core.quality.suites import load_suites
     from cdp_core.quality.validator import Validator
 
     sources = sorted(staging.polars(staging.table("events").select("source").distinct())["source"])
+    guard_staged(staging, {name: door_of(root, config, name) for name in sources})
     json_protocols.forget(staging)
     planned = apply_plans(staging, config, sources, plans_in_use(root, config))
     json_protocols.remember(staging)
@@ -140,8 +141,9 @@ def _checked(config: Config, staging: Staging, run: Run, *, root: Path, now: dat
         validator.close()
     if verdict.stopped:
         raise stop_error(verdict)
-    json_protocols.write_changed(staging, "stored", "changed")
+    json_protocols.write_changed(staging, "stored", "changed", {*json_protocols.CHECKED, *COLUMNS})
     staging.replace("changed", staging.table("changed").anti_join(staging.table("held"), KEY))
+    guard_held(staging)
     json_stored.write_payloads(staging, "stored", "held", STORED)
     return verdict
 
@@ -242,6 +244,6 @@ def _balance(staging: Staging, run: Run) -> pl.DataFrame:
     rows = seen.join(held, on="source", how="left").with_columns(pl.col("quarantined").fill_null(0).cast(pl.Int64))
     return rows.select(
         "source", "quarantined", run_id=pl.lit(run.run_id), rows_read=pl.lit(0, pl.Int64),
-        events=-pl.col("quarantined"), duplicates=pl.lit(0, pl.Int64), seconds=pl.lit(run.seconds),
-        loaded_at=pl.lit(run.started_at),
+        events=-pl.col("quarantined"), duplicates=pl.lit(0, pl.Int64), suppressed=pl.lit(0, pl.Int64),
+        seconds=pl.lit(run.seconds), loaded_at=pl.lit(run.started_at),
     )  # fmt: skip

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.config.doors import door_of
 from cdp_core.errors import UsageError
 from cdp_core.runs.dedupe import KEY
+from cdp_core.runs.guarding import guard_rows, guard_staged
 from cdp_core.runs.lock import run_lock
 from cdp_core.runs.record import Run
 from cdp_core.runs.replay_stored import KIND, forget_stages
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cdp_core.config import Config
-    from cdp_core.engine import Engine
+    from cdp_core.engine import Engine, Staging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,16 @@ class _Back:
 
 
 def undo_replay(engine: Engine, config: Config, run_id: str, *, root: Path) -> Undone:
-    """Put back what a replay changed or held, unless something else has changed it since.
+    """Put back what a replay changed or held, unless something else has changed it since. Controls on personal data
+    are not undone.
 
     Raises UsageError (no such replay), WorkspaceBusy, and EngineError when the snapshot before it is no longer kept.
     """
+    from cdp_core.engine import Staging
+
     with run_lock(root / config.engine.lake):
         run = Run(kind="undo")
+        staging = Staging(root / config.engine.lake / "staging" / f"{run.run_id}.duckdb")
         try:
             with run.stage("load") as stage:
                 back = _back(engine, run_id, _snapshot(engine, run_id))
@@ -60,15 +66,25 @@ def undo_replay(engine: Engine, config: Config, run_id: str, *, root: Path) -> U
                 stage.rows_in = stage.rows_out = int(counted["events"].sum() or 0)
             if stage.rows_out:
                 run.finish("succeeded")
-                with engine.transaction():
-                    engine.amend("events", back.replaced, back.events, tuple(KEY))
-                    engine.amend("quarantine", back.held, back.quarantine, tuple(KEY))
+                held = engine.frame(_guarded(engine, staging, config, back, root))
+                with engine.attach(staging) as staged, engine.transaction():
+                    engine.amend("events", back.replaced, staged("events"), tuple(KEY))
+                    engine.amend("quarantine", back.held, held, tuple(KEY))
                     engine.append("source_loads", engine.frame(balance))
                     forget_stages(engine)
                     engine.upsert("runs", engine.frame(run.to_row()), ("run_id",))
         finally:
+            staging.discard()
             engine.clear_scratch()
     return Undone(run_id=run_id, restored=stage.rows_out, left=back.left)
+
+
+def _guarded(engine: Engine, staging: Staging, config: Config, back: _Back, root: Path) -> pl.DataFrame:
+    """Staged `events` and rows of the quarantine as they were, but for what the controls of today take out of them."""
+    engine.copy_into(staging, {"events": back.events})
+    guard_staged(staging, {name: door_of(root, config, name) for name in config.sources})
+    held = engine.polars(back.quarantine)
+    return guard_rows(engine, staging, config, held.filter(held["source"].is_in(list(config.sources))), root=root)
 
 
 def _snapshot(engine: Engine, run_id: str) -> int:
@@ -111,6 +127,6 @@ def _balance(counted: pl.DataFrame, held: pl.DataFrame, run: Run) -> pl.DataFram
     rows = counted.join(held, on="source", how="left").with_columns(pl.col("held").fill_null(0).cast(pl.Int64))
     return rows.select(
         "source", events="held", quarantined=-pl.col("held"), run_id=pl.lit(run.run_id),
-        rows_read=pl.lit(0, pl.Int64), duplicates=pl.lit(0, pl.Int64), seconds=pl.lit(run.seconds),
-        loaded_at=pl.lit(run.started_at),
+        rows_read=pl.lit(0, pl.Int64), duplicates=pl.lit(0, pl.Int64), suppressed=pl.lit(0, pl.Int64),
+        seconds=pl.lit(run.seconds), loaded_at=pl.lit(run.started_at),
     )  # fmt: skip

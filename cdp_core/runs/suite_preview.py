@@ -136,13 +136,15 @@ def _stage_source(
     """Raw rows are not kept, so they are read again. What clients sent is gone once it is loaded: its events stand for
     it.
     """
+    from cdp_core.config.doors import door_of
     from cdp_core.runs.dedupe import drop_known
     from cdp_core.sources.sample import stage_sample
 
     if source not in config.sources:
         raise UsageError.unknown("source", source, config.sources)
     columns = engine.polars(engine.table("source_columns"))
-    whole = stage_sample(source, config.sources[source], staging, columns=columns, root=root, now=now, most=last)
+    spec, door = config.sources[source], door_of(root, config, source)
+    whole = stage_sample(source, spec, staging, columns=columns, root=root, now=now, most=last, door=door)
     table = f"rows_{source}"
     if staging.has(table):
         drop_known(engine, staging, [source], known=False)

@@ -5,7 +5,7 @@ The file counts, whatever the lake says: one that was deleted, or restored from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cdp_core import tables
 from cdp_core.journal import append
 from cdp_core.privacy import suppression
-from cdp_core.privacy.key import workspace_key
+from cdp_core.privacy.store import PATH, known_key, read_suppressions
 from cdp_core.privacy.suppression import Suppression
 
 if TYPE_CHECKING:
@@ -22,15 +22,8 @@ if TYPE_CHECKING:
     from cdp_core.engine import Engine
     from cdp_core.runs.derive import Derived
 
-PATH = Path("data/privacy/suppressions.jsonl")
 STAGE = "suppression"
 """The row of stage_state that says of which decisions the published tables are."""
-
-
-def read_suppressions(root: Path) -> list[Suppression]:
-    """All decisions, oldest first. Raises SpecError with the line that is wrong."""
-    path = root / PATH
-    return suppression.from_lines(path.read_text(encoding="utf-8"), where=str(PATH)) if path.is_file() else []
 
 
 def decide(root: Path, make: Callable[[Sequence[Suppression]], Suppression]) -> Suppression:
@@ -45,23 +38,16 @@ def decide(root: Path, make: Callable[[Sequence[Suppression]], Suppression]) -> 
     return made[0]
 
 
-def known_key(root: Path) -> bytes:
-    """The key that the decisions were made with; made with the first one. Raises SpecError when it is gone."""
-    if (found := workspace_key(root)) is not None:
-        return found
-    if read_suppressions(root):
-        from cdp_core.errors import SpecError
-        from cdp_core.privacy.key import PATH as WHERE
-        from cdp_core.privacy.key import VARIABLE
-
-        raise SpecError(
-            "the key is gone, and with it who is suppressed",
-            where=str(WHERE),
-            hint=f"bring the file back, or set {VARIABLE}; nothing is sent until then",
-        )
-    made = workspace_key(root, make=True)
-    assert made is not None
-    return made
+def bar(root: Path, identifiers: Iterable[tuple[str, str]], *, reason: str) -> None:
+    """Suppress people who are erased; those who are barred already by the same identifiers stay so."""
+    key, now = known_key(root), datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    made = suppression.suppression(
+        suppression.SUPPRESS, identifiers, key, reason=reason, at=now, door=True, erased=True
+    )
+    for each in suppression.in_force(read_suppressions(root)):
+        if each.erased and set(made.tombstones) <= set(each.tombstones):
+            return
+    decide(root, lambda _: made)
 
 
 def suppressed(engine: Engine, root: Path) -> ir.Table | None:
@@ -72,6 +58,11 @@ def suppressed(engine: Engine, root: Path) -> ir.Table | None:
     if _published(engine) == suppression.fingerprint(active):
         return engine.table("suppressed_profiles").select("profile_id")
     return suppression.suppressed_profiles(engine, active, known_key(root), engine.table("user_identifiers"))
+
+
+def is_published(engine: Engine, active: Sequence[Suppression]) -> bool:
+    """Whether the lake's tables are of these decisions."""
+    return _published(engine) == suppression.fingerprint(active)
 
 
 def add_to(engine: Engine, made: Derived, root: Path) -> None:

@@ -13,6 +13,7 @@ from cdp_core.engine.json_stored import NAMES, OBJECTS, TIMES
 from cdp_core.inbox.files import SOURCE_TYPE
 from cdp_core.sources.base import LINE, REJECT_SCHEMA, SourceBatch
 from cdp_core.sources.collector import as_received
+from cdp_core.sources.guard import guarded_texts
 from cdp_core.sources.json_text import judge
 from cdp_core.sources.segment_events import FIELDS, INNER, SAID, finished, verdict
 from cdp_core.sources.spec import SourceSpec
@@ -20,13 +21,15 @@ from cdp_core.sources.stage import HELD_ID, Loader
 
 if TYPE_CHECKING:
     from cdp_core.engine import Staging
+    from cdp_core.privacy.door import Door
 
 _PART = "held"
 
 
 def stage_held(
-    name: str, spec: SourceSpec, staging: Staging, held: pl.DataFrame, *, columns: pl.DataFrame, now: datetime
-) -> None:
+    name: str, spec: SourceSpec, staging: Staging, held: pl.DataFrame, *, columns: pl.DataFrame, now: datetime,
+    door: Door,
+) -> None:  # fmt: skip
     """Fill the staging tables that `stage_sources` fills, from `held`: message_id, received_at, payload, shape.
 
     Every row keeps the id under which it is held. `columns` are the rows of SOURCE_COLUMNS. Raises SpecError when the
@@ -38,7 +41,9 @@ def stage_held(
     rows = rows.rename({"message_id": HELD_ID, "payload": "_text", "received_at": "_held_at"})
     for stored, part in rows.group_by(pl.col("shape").eq_missing("event"), maintain_order=True):
         kind = "stored" if stored[0] else gives
-        loader = Loader(name, spec, staging, kind, now.replace(tzinfo=None), known, fresh=False)
+        if kind != "rows":
+            part = part.with_columns(guarded_texts(part["_text"], door, staging).alias("_text"))
+        loader = Loader(name, spec, staging, kind, now.replace(tzinfo=None), known, fresh=False, door=door)
         loader.take(_READERS[kind](part.drop("shape"), spec, staging))
         loader.check()
 

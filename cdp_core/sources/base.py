@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from cdp_core import plugins
 from cdp_core.errors import SpecError
+from cdp_core.privacy.door import Door
+from cdp_core.privacy.spec import PrivacySpec
 from cdp_core.sources.spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class SourceBatch:
     `rejects` has payload, rule, field, description: rows that could not be read. `read` counts both. `kinds` tells the
     type (string, integer, number, boolean, date, datetime, json) of columns that `rows` holds as text; with `untyped`
     the types of other text columns are inferred (CSV), without it text is text (Parquet, SQL).
+    `guarded`: the source has taken care of controls on personal data itself, on the texts of its events.
     `modified` is the part's own time (UTC), the time of rows that have none. A batch of no rows records its part.
     """
 
@@ -41,6 +44,7 @@ class SourceBatch:
     cursor: str | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     untyped: bool = False
+    guarded: bool = False
     modified: datetime | None = None
     fraction: float | None = None
 
@@ -56,6 +60,8 @@ class SourceContext:
     name: str
     root: Path
     staging: Staging
+    door: Door = field(default_factory=lambda: Door(PrivacySpec(), "*"))
+    """What becomes of personal data; sources of their own need not look at it."""
     mapping: str = ""
     """Hash of the source's whole definition: a part of every fingerprint, so that an edited mapping loads again."""
 

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from cdp_core.engine import json_lines
 from cdp_core.inbox import files, reader
 from cdp_core.inbox.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
+from cdp_core.privacy.scan_all import scan_all
 from cdp_core.sources.base import REJECT_SCHEMA, SourceBatch, SourceContext
+from cdp_core.sources.guard import guarded_texts
 from cdp_core.sources.json_text import judge
 from cdp_core.sources.segment_events import FIELDS, INNER, finished, with_envelope
 from cdp_core.sources.text import readable
@@ -71,7 +73,7 @@ class CollectorSource:
 
     def _batch(self, path: Path, rows: Sequence[Row]) -> SourceBatch:
         staging = self.context.staging
-        frame = _unfolded(rows, path.stem)
+        frame = _guarded(_unfolded(rows, path.stem), self.context)
         self._taken += int(frame["_size"].sum())
         sent = json_lines.utc_times(staging, frame.select("_outer_sentAt"))
         frame, over = _parted(frame.with_columns(sent, _rule=_over_limit()))
@@ -87,7 +89,21 @@ class CollectorSource:
             cursor=str(rows[-1].seq),
             rows=events,
             rejects=bad.with_columns(description=place).select(list(REJECT_SCHEMA)),
+            guarded=True,
         )
+
+
+def _guarded(frame: pl.DataFrame, context: SourceContext) -> pl.DataFrame:
+    """What waited in the inbox may be from before a control was decided."""
+    door, staging = context.door, context.staging
+    return frame.with_columns(
+        guarded_texts(frame["_text"], door, staging).alias("_text"),
+        guarded_texts(frame["_envelope_text"], door, staging).alias("_envelope_text"),
+        scan_all(frame["_outer_context"], door, door.of_event, staging, ("context",)).alias("_outer_context"),
+        scan_all(frame["_outer_integrations"], door, door.of_event, staging, ("integrations",)).alias(
+            "_outer_integrations"
+        ),
+    )
 
 
 def _parted(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from cdp_core.engine import json_lines
+from cdp_core.engine.text_bytes import spans
 from cdp_core.sources.names import tidy
-from cdp_core.sources.text import BAD, MAX_ROW_BYTES, lines, pieces, readable, spans
+from cdp_core.sources.text import BAD, MAX_ROW_BYTES, lines, pieces, readable
 
 if TYPE_CHECKING:
     from cdp_core.engine import Staging

@@ -18,19 +18,28 @@ Read = Callable[[Path, str, str, datetime], Iterator[SourceBatch]]
 
 def find_files(context: SourceContext, pattern: str) -> list[Path]:
     """The files that a path or pattern names, sorted. Raises SourceError, with the nearest file, when there is none."""
-    path = Path(pattern).expanduser()
-    base = Path(path.anchor) if path.is_absolute() else context.root
-    relative = path.relative_to(path.anchor) if path.is_absolute() else path
-    full = base / relative
-    if full.is_file():
-        return [full]
-    if full.is_dir():
+    found = matching_files(context.root, pattern)
+    if found:
+        return found
+    base, relative = _parted(context.root, pattern)
+    if (base / relative).is_dir():
         raise context.fail(f"{pattern} is a folder", hint=f"name its files, such as {pattern.rstrip('/')}/*.csv")
-    if WILD & set(pattern):
-        found = sorted(p for p in base.glob(str(relative)) if p.is_file())
-        if found:
-            return found
     raise context.fail(f"no file {pattern}", hint=_nearest(base, relative))
+
+
+def matching_files(root: Path, pattern: str) -> list[Path]:
+    """The files of the workspace at `root` that a path or pattern names, sorted; none when there is none."""
+    base, relative = _parted(root, pattern)
+    if (base / relative).is_file():
+        return [base / relative]
+    return sorted(p for p in base.glob(str(relative)) if p.is_file()) if WILD & set(pattern) else []
+
+
+def _parted(root: Path, pattern: str) -> tuple[Path, Path]:
+    path = Path(pattern).expanduser()
+    if path.is_absolute():
+        return Path(path.anchor), path.relative_to(path.anchor)
+    return root, path
 
 
 def _nearest(base: Path, relative: Path) -> str:

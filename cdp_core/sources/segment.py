@@ -47,13 +47,14 @@ class SegmentSource:
     def _batches(self, path: Path, part: str, fingerprint: str, modified: datetime) -> Iterator[SourceBatch]:
         try:
             for frame in values(path, self.options.encoding):
-                rows, bad = parse_events(self.context.staging, frame)
+                rows, bad = parse_events(self.context.staging, frame, self.context.door)
                 yield SourceBatch(
                     part=part,
                     fingerprint=fingerprint,
                     modified=modified,
                     rows=rows,
                     rejects=bad.select(list(REJECT_SCHEMA)),
+                    guarded=True,
                 )
         except BrokenFile as error:
             raise self.context.fail(f"{part} is damaged: {error}", hint="replace the file") from None

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cdp_core.engine import json_lines
+from cdp_core.sources.guard import guarded_texts
 from cdp_core.sources.json_text import described, judge
 from cdp_core.tracking import TYPES
 
 if TYPE_CHECKING:
     from cdp_core.engine import Staging
+    from cdp_core.privacy.door import Door
 
 TEXTS = {
     "type": "type", "event": "event", "name": "name", "userId": "user_id", "anonymousId": "anonymous_id",
@@ -30,8 +32,9 @@ INNER = {"_traits": ("context", "traits"), "_external": ("context", "externalIds
 OUTER = ("context", "integrations", "sentAt", "receivedAt", "_untimely")
 
 
-def parse_events(staging: Staging, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def parse_events(staging: Staging, frame: pl.DataFrame, door: Door) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Events of `_text`, and rejects, both with `_line`; a body of the batch call gives all its events."""
+    frame = frame.with_columns(guarded_texts(frame["_text"], door, staging).alias("_text"))
     sound, bad = judge(staging, frame, FIELDS, INNER)
     is_body = pl.col("type").is_null() & pl.col("batch").str.starts_with("[").fill_null(False)
     if (bodies := sound.filter(is_body)).height:

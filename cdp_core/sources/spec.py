@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -110,9 +110,15 @@ class SourceSpec(BaseModel):
 
     type: str
     map: MapSpec | None = None
+    purpose: str | None = Field(None, description="What its data are for, as people are told who ask for theirs")
     plan: PlanOption = Field(None, description="The tracking plan that its events keep to, and the controls")
     transform: tuple[Step, ...] = Field((), description="Corrections, before the plan is checked")
 
     @property
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Of the options their names only: an address may hold a password."""
+        yield from ((name, getattr(self, name)) for name in type(self).model_fields)
+        yield "options", sorted(self.options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,10 @@ import polars as pl
 from cdp_core import plugins
 from cdp_core.engine import json_lines
 from cdp_core.errors import ContractError
+from cdp_core.privacy.door import Door
+from cdp_core.privacy.spec import PrivacySpec
 from cdp_core.sources.base import LINE, STATE_SCHEMA, SourceBatch, SourceContext, check_source
+from cdp_core.sources.guard import guarded_events, guarded_payloads, guarded_rows
 from cdp_core.sources.mapping import EVENT_COLUMNS, map_rows
 from cdp_core.sources.names import respell
 from cdp_core.sources.spec import SourceSpec
@@ -55,31 +58,37 @@ def stage_sources(
     now: datetime,
     full: bool = False,
     progress: Progress | None = None,
+    doors: Mapping[str, Door] | None = None,
 ) -> list[StagedSource]:
     """Fill the staging tables `events` (tables.EVENTS without run_id), `rejects` (source, message_id, received_at,
     payload, rule, field, description) and `rows_<source>` (message_id and the source's own columns).
 
     `state` and `columns` are the rows of SOURCE_STATE and SOURCE_COLUMNS; with `full` everything is read again. A
-    source without news creates nothing. `now` (UTC) is when parts are recorded as loaded.
+    source without news creates nothing. `now` (UTC) is when parts are recorded as loaded. `doors` are the sources'
+    controls on personal data.
     Raises SpecError (mapping or options), SourceError (cannot be read), ContractError (a row was lost).
     """
     return [
-        _stage(name, spec, staging, state=state, columns=columns, root=root, now=now, full=full, progress=progress)
+        _stage(
+            name, spec, staging, state=state, columns=columns, root=root, now=now, full=full, progress=progress,
+            door=(doors or {}).get(name) or Door(PrivacySpec(), name),
+        )
         for name, spec in specs.items()
-    ]
+    ]  # fmt: skip
 
 
 def _stage(
     name: str, spec: SourceSpec, staging: Staging, *, state: pl.DataFrame, columns: pl.DataFrame, root: Path,
-    now: datetime, full: bool, progress: Progress | None,
+    now: datetime, full: bool, progress: Progress | None, door: Door,
 ) -> StagedSource:  # fmt: skip
     started = time.perf_counter()
     now = now.replace(tzinfo=None)
-    context = SourceContext(name=name, root=root, staging=staging, mapping=_fingerprint(spec))
+    context = SourceContext(name=name, root=root, staging=staging, mapping=_fingerprint(spec), door=door)
     options = check_source(name, spec)
     source = plugins.load(plugins.SOURCES, spec.type)(options, context)
     own = state.filter(pl.col("source") == name).select(list(STATE_SCHEMA))
-    loader = Loader(name, spec, staging, source.gives, now, columns.filter(pl.col("source") == name), fresh=full)
+    known = columns.filter(pl.col("source") == name)
+    loader = Loader(name, spec, staging, source.gives, now, known, fresh=full, door=door)
     for batch in source.read(own.clear() if full else own):
         loader.take(batch)
         if progress is not None:
@@ -112,8 +121,9 @@ class Loader:
         known: pl.DataFrame,
         *,
         fresh: bool,
+        door: Door,
     ) -> None:
-        self.name, self.spec, self.gives, self.now = name, spec, gives, now
+        self.name, self.spec, self.gives, self.now, self.door = name, spec, gives, now, door
         self.staging = staging
         self.tables = Tables(staging)
         self.first_seen = dict(zip(known["column"], known["first_seen"], strict=True))
@@ -131,7 +141,10 @@ class Loader:
         at = batch.modified or self.now
         if batch.rejects.height:
             known = pl.col("message_id") if "message_id" in batch.rejects.columns else pl.lit(None, pl.String)
-            self._reject(batch.rejects.with_columns(message_id=known, received_at=pl.lit(at, pl.Datetime("us"))))
+            columns = [*self.kinds, *batch.rows.columns]
+            payload = guarded_payloads(batch.rejects["payload"], self.spec, self.door, self.staging, columns)
+            rejects = batch.rejects.with_columns(payload.alias("payload"), message_id=known)
+            self._reject(rejects.with_columns(received_at=pl.lit(at, pl.Datetime("us"))))
         if batch.rows.height:
             (self._rows if self.gives == "rows" else self._ready)(batch, at)
 
@@ -139,8 +152,8 @@ class Loader:
         mapping = self.spec.map
         assert mapping is not None
         given = respell(batch.rows, [*self.kinds, *mapping.used(), HELD_ID])
-        rows = plain(given)
-        self._learn(given, rows, batch)
+        rows, changed = guarded_rows(plain(given), mapping, self.door, self.staging)
+        self._learn(given, rows, batch, changed)
         mapped = map_rows(rows, self.kinds, mapping, source=self.name, at=at, staging=self.staging)
         if HELD_ID in rows.columns:
             mapped = mapped.with_columns(rows[HELD_ID].alias("message_id"))
@@ -158,6 +171,8 @@ class Loader:
 
     def _ready(self, batch: SourceBatch, at: datetime) -> None:
         rows = batch.rows.drop(LINE, strict=False)
+        if not batch.guarded:
+            rows = guarded_events(rows, self.door, self.staging)
         blank = pl.lit(None, pl.String)
         missing = [blank.alias(c) for c in ("record_id", "row_key", "extra") if c not in rows.columns]
         events = rows.with_columns(pl.lit(self.name).alias("source"), *missing).select(*EVENT_COLUMNS, "extra")
@@ -181,11 +196,12 @@ class Loader:
             "rejects", frame.select("source", "message_id", "received_at", "payload", "rule", "field", "description")
         )
 
-    def _learn(self, given: pl.DataFrame, rows: pl.DataFrame, batch: SourceBatch) -> None:
+    def _learn(self, given: pl.DataFrame, rows: pl.DataFrame, batch: SourceBatch, changed: Sequence[str]) -> None:
         found = {c: kind_of(kind) for c, kind in rows.schema.items() if c != LINE}
-        found |= {c: "json" for c, kind in given.schema.items() if kind_of(kind) == "json"} | dict(batch.kinds)
-        if batch.untyped:
-            found |= inferred(rows.select(c for c, k in rows.schema.items() if k == pl.String and c not in batch.kinds))
+        told = {c: "json" for c, kind in given.schema.items() if kind_of(kind) == "json"} | dict(batch.kinds)
+        found |= {c: kind for c, kind in told.items() if c not in changed}
+        texts = [c for c, k in rows.schema.items() if k == pl.String and (c in changed or c not in batch.kinds)]
+        found |= inferred(rows.select(texts if batch.untyped else [c for c in texts if c in changed]))
         found.pop(HELD_ID, None)
         for column, kind in found.items():
             self.kinds[column] = wider(self.kinds.get(column, "null"), kind)

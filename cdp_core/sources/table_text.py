@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cdp_core.sources.text import BAD, MAX_ROW_BYTES, readable, spans
+from cdp_core.engine.text_bytes import spans
+from cdp_core.sources.text import BAD, MAX_ROW_BYTES, readable
 
 DELIMITERS = (",", ";", "\t", "|")
 QUOTE, NEWLINE, RETURN = 34, 10, 13

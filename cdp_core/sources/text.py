@@ -8,11 +8,12 @@ import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 import polars as pl
 
+from cdp_core.engine.text_bytes import column
 from cdp_core.errors import SourceError
 
 CHUNK_BYTES = 32 << 20
@@ -166,18 +167,6 @@ def _detect_narrow(block: bytes) -> str:
     return "utf-8" if broken == 0 or leads - broken > 4 * broken else "cp1252"
 
 
-def spans(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> pl.Series:
-    """Texts between pairs of byte positions of valid UTF-8."""
-    if not len(starts):
-        return pl.Series(dtype=pl.String)
-    lengths = ends - starts
-    edge = np.zeros(len(data) + 1, np.int8)
-    np.add.at(edge, starts[lengths > 0], 1)
-    np.add.at(edge, ends[lengths > 0], -1)
-    kept = data[np.cumsum(edge[:-1], dtype=np.int8).astype(bool)]
-    return column(kept, np.concatenate(([0], np.cumsum(lengths))))
-
-
 def lines(path: Path, encoding: str | None = None) -> Iterator[pl.DataFrame]:
     """Lines of NDJSON that are not blank, without white space around them: frames of `_line` (from 1) and `_text`."""
     number = 1
@@ -189,14 +178,6 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[pl.DataFrame]:
         frame = pl.DataFrame({"_line": np.arange(number, number + len(ends)), "_text": text})
         number += len(ends)
         yield frame.filter(pl.col("_text") != "")
-
-
-def column(data: Any, offsets: np.ndarray) -> pl.Series:
-    """Texts between consecutive byte positions of valid UTF-8."""
-    import pyarrow as pa
-
-    buffers = pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(data)
-    return cast("pl.Series", pl.from_arrow(pa.LargeStringArray.from_buffers(len(offsets) - 1, *buffers)))
 
 
 def readable(text: pl.Expr) -> pl.Expr:

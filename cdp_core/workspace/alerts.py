@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import DestinationError, UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +35,7 @@ class Alerts:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read", plain=True)
     def __call__(self) -> pl.DataFrame:
         """Every alert with what it has told and is not over: the columns to, on (conditions), threshold, about (what
         is told of; null when all is well), since (UTC, text) and text. An alert that told of two things has two rows.
@@ -53,6 +55,7 @@ class Alerts:
         kinds: dict[str, Any] = {"to": pl.String, "on": pl.List(pl.String), "threshold": pl.Float64}
         return pl.DataFrame(rows, schema={**kinds, "about": pl.String, "since": pl.String, "text": pl.String})
 
+    @needs("run", plain=True)
     def test(self) -> list[SentTest]:
         """Send a test message to every receiver, in the order of cdp.yaml. Raises UsageError when there is none."""
         from cdp_core.alerts.send import Message, send

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +25,7 @@ class Anomalies:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read")
     def find(
         self,
         *,
@@ -45,6 +47,7 @@ class Anomalies:
         rows = rows.sort(*order, descending=[True, True, *[False] * len(_SERIES)])
         return rows.select("day", *_SERIES, *_FIGURES, "unfinished", "values", "what")
 
+    @needs("read")
     def series(
         self,
         *,

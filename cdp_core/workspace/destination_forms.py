@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import CDPError, DestinationError
 from cdp_core.workspace.forms import Forms, Wrong, wrongs
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
+    from cdp_core.config.definition import DefinitionEdit
     from cdp_core.config.form_fields import FormField
 
 KEPT = "•••••• (as it stands)"
 """What a draft has in place of a secret that cdp.yaml writes out; saved, it stays what it was."""
 _WHOLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_HARMLESS = re.compile(r"url$|region|project|account_name|host$")
+_KEY_IN_ADDRESS = re.compile(r"[?@]|/[A-Za-z0-9_-]{16,}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +59,14 @@ class DestinationForms(Forms):
 
         return form_fields(LimitsSpec)
 
+    @needs("read", plain=True)
     def consents(self) -> Sequence[str]:
         """Categories of consent that people have given or refused."""
         consents = self._workspace.engine.table("consents")
         found = self._workspace.polars(consents.select("category").distinct().order_by("category").limit(200))
         return list(found["category"].to_list())
 
+    @needs("read", plain=True)
     def used_by(self, name: str) -> Sequence[str]:
         """Syncs that go to a destination."""
         return [sync for sync, spec in self._workspace.config.syncs.items() if spec.destination == name]
@@ -72,6 +78,7 @@ class DestinationForms(Forms):
         except CDPError as error:
             return [Wrong(field="", what=str(error))]
 
+    @needs("admin", plain=True)
     def test(self, name: str, text: str) -> str:
         """Connect with a draft that need not be saved; one line that says what was reached.
 
@@ -96,8 +103,27 @@ class DestinationForms(Forms):
         except Exception as error:  # noqa: BLE001  A plug-in may raise anything, and its words may hold a secret.
             raise DestinationError(f"the test of type {spec.type} broke off: {type(error).__name__}") from None
 
+    @needs("admin", plain=True)
+    def save(self, name: str, text: str, *, expected: str) -> DefinitionEdit:
+        """As `Forms.save`: where data may go is for an admin to say."""
+        return super().save(name, text, expected=expected)
+
+    @needs("admin", plain=True)
+    def remove(self, name: str, *, expected: str) -> DefinitionEdit:
+        """As `Forms.remove`."""
+        return super().remove(name, expected=expected)
+
+    @needs("admin", plain=True)
+    def undo(self, edit: DefinitionEdit) -> None:
+        """As `Forms.undo`."""
+        super().undo(edit)
+
     def _hidden(self, data: Any) -> Any:
-        return {key: _masked(value) if key in self._secrets(data) else value for key, value in data.items()}
+        secrets, kept = self._secrets(data), self._kept_back(data)
+        return {
+            key: _masked(value) if key in secrets else _covered(key, value) if key in kept else value
+            for key, value in data.items()
+        }
 
     def _stored(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
         if KEPT not in str(data):
@@ -112,6 +138,16 @@ class DestinationForms(Forms):
             return {field.name for field in self.fields(str(data.get("type"))) if field.is_secret}
         except (CDPError, AttributeError):
             return set(data) - {"type"} if isinstance(data, dict) else set()
+
+    def _kept_back(self, data: Any) -> list[str]:
+        """Keys of blocks and addresses that may hold a secret among what is none."""
+        from cdp_core.config.secret_values import secret_keys
+        from cdp_core.destinations.open import type_class
+
+        try:
+            return secret_keys(type_class(str(data.get("type")), self._workspace.root).Options)
+        except CDPError:
+            return []
 
     def _open(self, name: str, data: dict[str, Any]) -> list[Wrong]:
         """Secrets that a draft writes out."""
@@ -156,6 +192,15 @@ def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _masked(inner) for key, inner in value.items()}
     return value if value is None or _WHOLE.fullmatch(str(value)) else KEPT
+
+
+def _covered(key: str, value: Any) -> Any:
+    """A block without its texts but those whose name says that they are none, an address only when it holds a key."""
+    if isinstance(value, dict):
+        return {name: _covered(str(name), inner) for name, inner in value.items()}
+    if not isinstance(value, str) or (_HARMLESS.search(key) and not _KEY_IN_ADDRESS.search(value)):
+        return value
+    return _masked(value)
 
 
 def _unmasked(value: Any, found: Any) -> Any:

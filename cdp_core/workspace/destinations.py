@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import CDPError, DestinationError, SpecError, UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,7 @@ class Destinations:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read", plain=True)
     def __call__(self) -> pl.DataFrame:
         """Every type, with the columns type, origin (built in, plug-in, own), modes of syncs, needs and takes (keys
         under `destinations:`), used_by (destinations of cdp.yaml), and problem, when it does not load.
@@ -75,6 +77,7 @@ class Destinations:
         takes = [name for name in fields if name not in needs]
         return {**row, "modes": [mode for mode in get_args(Mode) if mode in allowed], "needs": needs, "takes": takes}
 
+    @needs("activate", plain=True)
     def test(self, name: str) -> Tried:
         """Try one destination of cdp.yaml with its own test, which leaves nothing behind, and what its syncs ask of it.
 
@@ -113,6 +116,7 @@ class Destinations:
                     raise DestinationError(f"sync {sync}: {error}") from None
                 yield f"sync {sync}: {said}"
 
+    @needs("admin", plain=True)
     def new(self, name: str) -> list[Path]:
         """Write a destination of one's own into destinations.py, behind what is there, and its contract test.
 

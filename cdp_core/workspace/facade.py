@@ -9,23 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.config import Config, load_config
-from cdp_core.errors import CDPError, UsageError
-from cdp_core.workspace import listings
-from cdp_core.workspace.alerts import Alerts
-from cdp_core.workspace.anomalies import Anomalies
-from cdp_core.workspace.destination_forms import DestinationForms
-from cdp_core.workspace.destinations import Destinations
+from cdp_core.errors import UsageError
+from cdp_core.privacy.roles import Actor
+from cdp_core.workspace import listings, masks
+from cdp_core.workspace.actors import local_actor
 from cdp_core.workspace.handles import Audience
-from cdp_core.workspace.held import Held
-from cdp_core.workspace.identity import Identity
-from cdp_core.workspace.live import Live
-from cdp_core.workspace.plans import Plans
-from cdp_core.workspace.privacy import Privacy
+from cdp_core.workspace.permits import demand, needs
+from cdp_core.workspace.rooms import Rooms
 from cdp_core.workspace.schedule import Schedule
-from cdp_core.workspace.stored import Stored
-from cdp_core.workspace.suites import Suites
-from cdp_core.workspace.sync_forms import SyncForms
-from cdp_core.workspace.syncs import Sync
+from cdp_core.workspace.syncs import Sync, run_syncs
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -36,22 +28,34 @@ if TYPE_CHECKING:
     from cdp_core.audiences.preview import Preview
     from cdp_core.engine import Engine
     from cdp_core.identity.evaluate import Evaluation
+    from cdp_core.privacy.masker import Masker
     from cdp_core.profiles.view import Profile
     from cdp_core.runs.doctor import Finding
     from cdp_core.runs.record import Progress, Run
 
 
-class Workspace:
+class Workspace(Rooms):
     """A folder with cdp.yaml, opened. The engine starts at first use.
 
-    One object serves one thread; `reader()` gives another thread its own.
+    One object serves one thread; `reader()` gives another thread its own. `actor` is whoever works with it, and what
+    their role does not permit raises Forbidden. `masked`: personal data are masked in all that it answers.
 
     Example: `ws = cdp.open("."); ws.run(); ws.profile("email:ann@example.org")`
     """
 
-    def __init__(self, root: Path, config: Config, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        config: Config,
+        engine: Engine | None = None,
+        *,
+        actor: Actor | None = None,
+        masked: bool = False,
+    ) -> None:
         self.root = root
         self.config = config
+        self.actor = actor or local_actor(config.access)
+        self.masked = masked or self.actor.masked
         self._engine = engine
 
     @property
@@ -66,6 +70,7 @@ class Workspace:
         return datetime.now(UTC).replace(tzinfo=None)
 
     @property
+    @needs("query", action="engine", plain=True, quiet=True)
     def engine(self) -> Engine:
         if self._engine is None:
             from cdp_core.engine import open_engine
@@ -74,9 +79,30 @@ class Workspace:
             self._engine.ensure_tables()
         return self._engine
 
-    def reader(self) -> Workspace:
-        """The same workspace for another thread."""
-        return Workspace(self.root, self.config, self.engine.reader())
+    def reader(self, actor: Actor | None = None, *, masked: bool | None = None) -> Workspace:
+        """The same workspace for another thread, or for another actor: whoever asks for that vouches for them."""
+        masked = self.masked if masked is None else masked
+        return Workspace(self.root, self.config, self._reader(), actor=actor or self.actor, masked=masked)
+
+    @needs("read", plain=True)
+    def _reader(self) -> Engine:
+        return self.engine.reader()
+
+    @needs("reveal", action="reveal", plain=True)
+    def revealed(self, reason: str) -> Workspace:
+        """The same workspace, personal data not masked. That it was asked for, and why, is in the audit log.
+
+        Example: `with ws.revealed("ticket 4711: she asks what we have") as open: open.profile("email:ann@example.org")`
+        Raises UsageError when no reason is given, and Forbidden.
+        """
+        if not reason.strip():
+            raise UsageError("a reason is missing", hint="say why, for whoever reads the audit log next year")
+        return Workspace(self.root, self.config, self.engine.reader(), actor=self.actor)
+
+    @property
+    def masker(self) -> Masker:
+        """Masks values by what cdp.yaml says of the fields, and by their names."""
+        return masks.masker_of(self.config)
 
     def reload(self) -> None:
         """Read cdp.yaml again. Raises SpecError and keeps the old configuration when it is wrong."""
@@ -93,6 +119,7 @@ class Workspace:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @needs("run", action="run", plain=True)
     def run(
         self,
         *,
@@ -116,6 +143,8 @@ class Workspace:
         from cdp_core.runs.pipeline import Options, run_pipeline
         from cdp_core.runs.record import silent
 
+        if sync or "sync" in (select or ()) or set(select or ()) & set(self.config.syncs):
+            demand(self, "activate", "run.sync")
         options = Options(
             select=tuple(select or ()),
             full_refresh=full_refresh,
@@ -133,30 +162,13 @@ class Workspace:
             options,
             root=self.root,
             now=self.now,
-            sync=functools.partial(self._run_syncs, seen=seen, progress=progress or silent),
+            sync=functools.partial(run_syncs, self, seen=seen, progress=progress or silent),
             alert=lambda run: after_run(self.engine, self.config, lake, run, seen),
+            erase=self.privacy.requests.go_on_in_run,
             progress=progress or silent,
         )
 
-    def _run_syncs(self, run: Run, names: list[str], *, seen: list[Seen], progress: Progress) -> None:
-        """Every sync is tried; the first error is raised when all have had their turn."""
-        errors: list[CDPError] = []
-        stage = run.stages[-1]
-        for place, name in enumerate(names):
-            progress("sync", place / max(len(names), 1), name)
-            try:
-                result = Sync(self, name).run(run_id=run.run_id, seen=seen)
-            except CDPError as error:
-                errors.append(error)
-                continue
-            finally:
-                self.engine.clear_scratch()
-            stage.rows_in += result.delivered + result.failed + result.removed + result.unchanged
-            stage.rows_out += result.delivered + result.removed
-        progress("sync", 1.0, f"{stage.rows_out:,} rows sent")
-        if errors:
-            raise errors[0]
-
+    @needs("read")
     def table(self, name: str) -> ir.Table:
         """A canonical table as an Ibis expression; `.to_polars()` gives a frame. Raises UsageError."""
         from cdp_core.tables import CANONICAL
@@ -165,43 +177,55 @@ class Workspace:
             raise UsageError.unknown("table", name, CANONICAL)
         return self.engine.table(name)
 
+    @needs("read", mask=masks.of_expression)
     def polars(self, rows: ir.Table) -> pl.DataFrame:
-        """Compute an expression over this workspace's tables into a Polars frame."""
-        return self.engine.polars(rows)
+        """Compute an expression over this workspace's tables into a Polars frame.
 
+        Where personal data are masked, a column is that is made of personal ones, whatever it is called.
+        """
+        return self.engine.polars(masks.bound(self.engine, rows) if self.masked else rows)
+
+    @needs("query", action="sql")
     def sql(self, query: str) -> pl.DataFrame:
         """Answer one SELECT over the canonical tables, read-only. Raises SpecError for anything else."""
         return listings.answer(self.engine, query)
 
+    @needs("read", plain=True)
     def snapshot(self) -> int:
         """Number of the newest published snapshot: equal numbers mean equal tables."""
         return self.engine.snapshot()
 
+    @needs("read", plain=True)
     def status(self) -> dict[str, Any]:
         """Last run, row counts and whether a run is going on."""
         return listings.status(self.engine, self.config, self.root, self.now)
 
+    @needs("read", plain=True)
     def runs(self, limit: int = 20) -> pl.DataFrame:
         """Newest runs first, with the columns of the table `runs`."""
         table = self.engine.table("runs")
         return self.polars(table.order_by(table.started_at.desc()).limit(limit))
 
+    @needs("read")
     def search(self, text: str, limit: int = 50) -> pl.DataFrame:
         """Profiles found by any identifier or part of a name."""
         from cdp_core.profiles.view import find_profiles
 
         return find_profiles(self.engine, text, limit)
 
+    @needs("read")
     def profile(self, identifier: str) -> Profile:
         """The single customer view of a profile_id or `type:value`. Raises UsageError when there is none."""
         from cdp_core.profiles.view import profile_card
 
         return profile_card(self.engine, self.resolve(identifier))
 
+    @needs("read", plain=True)
     def resolve(self, identifier: str) -> str:
         """The profile_id that an identifier (`type:value` or a profile_id, old ones too) belongs to."""
         return listings.resolve(self.engine, self.config, identifier)
 
+    @needs("read")
     def identity_graph(self, profile_id: str) -> nx.Graph:
         """Identifiers of a profile as nodes, evidence as edges, for drawing and for notebooks."""
         from cdp_core.identity.graph import profile_graph
@@ -209,16 +233,7 @@ class Workspace:
         links, identifiers = listings.evidence(self.engine, profile_id)
         return profile_graph(links, identifiers)
 
-    @property
-    def identity(self) -> Identity:
-        """Explain, decide, preview and compare who is who."""
-        return Identity(self)
-
-    @property
-    def live(self) -> Live:
-        """Events that clients send: write keys, the collector, what came lately."""
-        return Live(self)
-
+    @needs("read", plain=True)
     def evaluate_identity(self, truth: Path | str) -> Evaluation:
         """Precision and recall of identity against a CSV with the columns source, record, person."""
         from cdp_core.identity.evaluate import evaluate
@@ -229,14 +244,17 @@ class Workspace:
     def audience(self, name: str) -> Audience:
         return Audience(self, name)
 
+    @needs("read", plain=True)
     def audiences(self) -> pl.DataFrame:
         """Audiences with members, share of all profiles, and last changes."""
         return listings.audiences(self.engine, self.config)
 
+    @needs("read")
     def preview_audience(self, condition: Mapping[str, Any], *, sample: int = 20) -> Preview:
         """Count, sample and funnel of a condition that need not be saved. Raises SpecError when it is wrong."""
         return listings.preview_condition(self, listings.checked_condition(self.config, condition), sample=sample)
 
+    @needs("segment", action="audience.save", plain=True)
     def save_audience(self, name: str, definition: Mapping[str, Any]) -> None:
         """Write an audience into cdp.yaml, comments and order kept. Raises SpecError and writes nothing if wrong."""
         from cdp_core.config import set_definition
@@ -244,6 +262,7 @@ class Workspace:
         set_definition(self.root, "audiences", name, dict(definition))
         self.reload()
 
+    @needs("segment", action="audience.delete", plain=True)
     def delete_audience(self, name: str) -> None:
         """Take an audience out of cdp.yaml. Raises SpecError when another definition needs it."""
         from cdp_core.config import remove_definition
@@ -252,19 +271,10 @@ class Workspace:
         remove_definition(self.root, "audiences", name)
         self.reload()
 
-    @property
-    def destination_forms(self) -> DestinationForms:
-        """Destinations as drafts: what a type asks for, try, save, take back."""
-        return DestinationForms(self)
-
-    @property
-    def sync_forms(self) -> SyncForms:
-        """Syncs as drafts: what can be mapped, what would be sent, save, take back."""
-        return SyncForms(self)
-
     def sync(self, name: str) -> Sync:
         return Sync(self, name)
 
+    @needs("read")
     def sent(self, identifier: str) -> pl.DataFrame:
         """What was sent about a person, where and when, newest first: the columns of `sync_log` and destination.
 
@@ -272,120 +282,39 @@ class Workspace:
         """
         return listings.sent(self.engine, self.config, self.resolve(identifier))
 
+    @needs("read", plain=True)
     def syncs(self) -> pl.DataFrame:
         """Syncs with their destination and ledger counts."""
         return listings.syncs(self.engine, self.config)
-
-    @property
-    def alerts(self) -> Alerts:
-        """What is told to whom: list it, send a test."""
-        return Alerts(self)
-
-    @property
-    def destinations(self) -> Destinations:
-        """Destination types, those of destinations.py too: list, try and begin them."""
-        return Destinations(self)
-
-    @property
-    def privacy(self) -> Privacy:
-        """Requests about people: who is meant, and what may be sent of them."""
-        return Privacy(self)
 
     def schedule(self) -> Schedule:
         """What runs by itself, and when."""
         return Schedule(self)
 
+    @needs("read", plain=True)
     def sources(self) -> pl.DataFrame:
         """Sources with rows, freshness, held rows and received events that wait for a run."""
         return listings.sources(self.engine, self.config, self.root)
 
+    @needs("read", plain=True)
     def traits(self) -> pl.DataFrame:
         """Traits with kind, type and how many profiles have a value."""
         return listings.traits(self.engine, self.config)
 
-    @property
-    def suites(self) -> Suites:
-        """Suites: read, change and try them; `ws.suites()` gives every expectation with its last result."""
-        return Suites(self)
-
-    @property
-    def plans(self) -> Plans:
-        """Tracking plans: read, try, begin and carry them over."""
-        return Plans(self)
-
+    @needs("read")
     def quarantine(self, limit: int = 100) -> pl.DataFrame:
         """Rows held back, newest first, with the columns of the table `quarantine`."""
         table = self.engine.table("quarantine")
         return self.polars(table.order_by([table.received_at.desc(), table.message_id]).limit(limit))
 
-    @property
-    def held(self) -> Held:
-        """Rows that are held, to be corrected, tried again or let go."""
-        return Held(self)
-
-    @property
-    def stored(self) -> Stored:
-        """Stored events, to be sent through the rules of today once more."""
-        return Stored(self)
-
-    @property
-    def anomalies(self) -> Anomalies:
-        """Days that are unlike a source's own history."""
-        return Anomalies(self)
-
+    @needs("query", action="quality.report", plain=True)
     def quality_report(self, path: Path | str) -> Path:
         """Write the last run's expectation results as one HTML page that needs no network."""
         return listings.quality_report(self.engine, Path(path))
 
+    @needs("read", plain=True)
     def doctor(self) -> list[Finding]:
         """What is wrong with the workspace, and what to do about it."""
         from cdp_core.runs.doctor import diagnose
 
         return diagnose(self.root)
-
-
-def open_workspace(folder: Path | str = ".") -> Workspace:
-    """Open a workspace. Raises SpecError when cdp.yaml is missing or wrong.
-
-    Example: `with cdp.open("shop") as ws: ws.run()`
-    """
-    root = Path(folder).resolve()
-    return Workspace(root, load_config(root))
-
-
-def init(folder: Path | str) -> Path:
-    """Scaffold a small workspace that runs at once. Raises UsageError when the folder is not empty."""
-    from cdp_core.runs.scaffold import scaffold
-
-    return scaffold(Path(folder))
-
-
-def demo(out: Path | str, *, people: int | None = None, seed: int = 7, progress: Any = None) -> Any:
-    """Write the demo world as a ready workspace, not yet run. Raises UsageError when the folder is in use."""
-    from cdp_core.demo_world import write_world
-    from cdp_core.runs.scaffold import add_face
-
-    summary = write_world(Path(out), people=people, seed=seed, progress=progress)
-    add_face(Path(out))
-    return summary
-
-
-def doctor(folder: Path | str = ".") -> list[Finding]:
-    """What is wrong with a workspace, also with one that cannot be opened; never raises."""
-    from cdp_core.runs.doctor import diagnose
-
-    return diagnose(Path(folder))
-
-
-def schema(folder: Path | str | None = None) -> dict[str, Any]:
-    """JSON Schema of cdp.yaml, for editors; with the destination types of the workspace's own, when it is named."""
-    from cdp_core.config import schema as config_schema
-
-    return config_schema(Path(folder) if folder is not None else None)
-
-
-def waterfall(evidence: str) -> pl.DataFrame:
-    """The evidence of a match, from `ws.identity.review()`, as bars: step, weight, start and end (bits)."""
-    from cdp_core.identity.matching.waterfall import waterfall as bars
-
-    return bars(evidence)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import CDPError, SpecError, UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -84,18 +85,21 @@ class Forms:
             return "a name begins with a letter and has letters, digits, _ and - (63 at most)"
         return f"there is a {kind} {name!r} already" if name in self.names() else None
 
+    @needs("activate", plain=True)
     def save(self, name: str, text: str, *, expected: str) -> DefinitionEdit:
         """Write a draft into cdp.yaml, comments and order kept. `expected` is the text that was looked at, empty for a
         new definition. Raises SpecError when it is wrong, UsageError when it has changed; nothing is written then.
         """
         return self._change(name, self._stored(name, self.data(text)), expected)
 
+    @needs("activate", plain=True)
     def remove(self, name: str, *, expected: str) -> DefinitionEdit:
         """Take a definition out of cdp.yaml. Raises SpecError when another one needs it, and as `save`."""
         if name not in self.names():
             raise UsageError.unknown(self.block.removesuffix("s"), name, self.names())
         return self._change(name, None, expected)
 
+    @needs("activate", plain=True)
     def undo(self, edit: DefinitionEdit) -> None:
         """The file as it was before an edit. Raises UsageError when it has changed since."""
         from cdp_core.config.definition import put_back

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
 from cdp_core.workspace import listings
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,10 +38,12 @@ class Audience:
         written: dict[str, Any] = self._workspace.config.written("audiences", self.name)
         return written
 
+    @needs("read")
     def preview(self, *, sample: int = 20) -> Preview:
         """Count, sample and funnel on today's published profiles, whether or not the audience has been run."""
         return listings.preview_condition(self._workspace, self.spec.where, sample=sample)
 
+    @needs("read")
     def members(self, limit: int | None = None) -> pl.DataFrame:
         """Members as of the last run: the columns of `profiles` and entered_at (UTC), by profile_id."""
         workspace = self._workspace
@@ -49,6 +52,7 @@ class Audience:
         rows = workspace.table("profiles").inner_join(members, "profile_id").order_by("profile_id")
         return workspace.polars(rows.limit(limit) if limit is not None else rows)
 
+    @needs("read", plain=True)
     def history(self) -> pl.DataFrame:
         """How many entered and exited at each run: the columns at (UTC), entered, exited."""
         workspace = self._workspace

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +28,7 @@ class Held:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("run")
     def replay(
         self, *, source: str | None = None, rule: str | None = None, ids: Sequence[str] = (), dry_run: bool = False
     ) -> Replay:
@@ -41,9 +43,11 @@ class Held:
             workspace.engine, workspace.config, chosen, root=workspace.root, now=workspace.now, dry_run=dry_run
         )
 
+    @needs("run")
     def fix(self, source: str, message_id: str, content: str | Mapping[str, Any]) -> None:
         """Correct a held row: a JSON object with all of it (an event, or the columns of the row). Its original stays
-        beside it. Raises UsageError when no such row is held or the content is no JSON object.
+        beside it. Controls on personal data are carried out on it. Raises UsageError when no such row is held or the
+        content is no JSON object.
         """
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
         try:
@@ -52,12 +56,20 @@ class Held:
             sound = False
         if not sound:
             raise UsageError("the content is no JSON object", hint='write the whole row, such as {"type": "page", …}')
+        config = self._workspace.config
+        if source in config.sources:
+            from cdp_core.config.doors import door_of
+            from cdp_core.sources.guard import guarded_content
+
+            text = guarded_content(text, config.sources[source], door_of(self._workspace.root, config, source))
         self._change(source, [message_id], fixed=text)
 
+    @needs("run")
     def discard(self, source: str, ids: Sequence[str]) -> int:
         """Let held rows go: they stay in the table with status discarded and are not tried again. Gives how many."""
         return self._change(source, ids, status="discarded")
 
+    @needs("run")
     def restore(self, source: str, ids: Sequence[str]) -> int:
         """Take back what `discard` did."""
         return self._change(source, ids, was="discarded", status="held")

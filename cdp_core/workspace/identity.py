@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.permits import needs
 from cdp_core.workspace.rules import Rules
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Identity:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read")
     def explain(self, left: str, right: str) -> Explanation:
         """The shortest chain of evidence between two identifiers, or what keeps them apart."""
         from cdp_core.identity.explain import explain
@@ -41,6 +43,7 @@ class Identity:
         workspace = self._workspace
         return explain(workspace.engine, workspace.config.identity, self.parse(left), self.parse(right))
 
+    @needs("read")
     def evidence(self, left: str, right: str, *, examples: int = 5) -> LinkEvidence:
         """What stands behind one link, with some of the events that say so. Raises UsageError when there is no link."""
         from cdp_core.identity.link_evidence import link_evidence
@@ -49,6 +52,7 @@ class Identity:
         ends = self.parse(left), self.parse(right)
         return link_evidence(workspace.engine, workspace.config.identity, *ends, examples=examples)
 
+    @needs("query")
     def from_links(self, links: pl.DataFrame | Path | str) -> pl.DataFrame:
         """Profiles of links from elsewhere, by the workspace's rules; nothing is written.
 
@@ -77,6 +81,7 @@ class Identity:
         finally:
             engine.clear_scratch()
 
+    @needs("read")
     def history(self, identifier: str) -> list[dict[str, Any]]:
         """Every merge and demotion of a profile, in time; see `profile_history`."""
         from cdp_core.identity.history import profile_history
@@ -84,18 +89,21 @@ class Identity:
         workspace = self._workspace
         return profile_history(workspace.engine, workspace.config.identity, workspace.resolve(identifier))
 
+    @needs("define")
     def never_link(self, left: str, right: str, *, reason: str) -> Override:
         """Keep two identifiers in different profiles, whatever events say."""
         from cdp_core.identity.overrides import NEVER
 
         return self._decide(NEVER, self.parse(left), self.parse(right), reason)
 
+    @needs("define")
     def always_link(self, left: str, right: str, *, reason: str) -> Override:
         """Keep two identifiers in one profile, whatever the rules say; of one kind, they count as one value."""
         from cdp_core.identity.overrides import ALWAYS
 
         return self._decide(ALWAYS, self.parse(left), self.parse(right), reason)
 
+    @needs("define")
     def split(self, profile: str, *, at: Pair, reason: str) -> Override:
         """Cut a profile at one link. Raises UsageError when the two are not of that profile, or not linked directly."""
         from cdp_core.identity.graph import cuttable
@@ -105,12 +113,14 @@ class Identity:
         cuttable(self._workspace.identity_graph(self._workspace.resolve(profile)), left, right)
         return self._decide(NEVER, left, right, reason)
 
+    @needs("define")
     def revoke(self, left: str, right: str, *, reason: str = "revoked") -> Override:
         """Take back what was decided about two identifiers; the next run gives what there was without it."""
         from cdp_core.identity.overrides import REVOKE
 
         return self._decide(REVOKE, self.parse(left), self.parse(right), reason)
 
+    @needs("read")
     def overrides(self, *, history: bool = False) -> list[Override]:
         """Decisions in force, oldest first; with `history` every one ever made."""
         from cdp_core.identity.overrides import in_force
@@ -124,6 +134,7 @@ class Identity:
         """The rules as they stand in cdp.yaml, to be read, saved and restored."""
         return Rules(self._workspace)
 
+    @needs("read")
     def preview(
         self, rules: Path | str | IdentitySpec | None = None, *, decisions: Sequence[Override] | None = None
     ) -> IdentityDiff:
@@ -140,6 +151,7 @@ class Identity:
         told = self.overrides() if decisions is None else decisions
         return preview_identity(workspace.engine, config, told, now=workspace.now)
 
+    @needs("read")
     def diff(self, before: str, after: str) -> IdentityDiff:
         """What changed in profiles and audiences between two runs. Raises UsageError for a run that is not there."""
         from cdp_core.runs.preview import compared
@@ -151,12 +163,14 @@ class Identity:
         ]
         return compared(engine, states[0], states[1], engine.table("profile_merges"))
 
+    @needs("read")
     def suspects(self, *, largest: int = 200) -> pl.DataFrame:
         """Large profiles that hold together by a single link, with the link to cut; see `suspects.suspects`."""
         from cdp_core.identity.suspects import suspects
 
         return suspects(self._workspace.engine, largest=largest)
 
+    @needs("read")
     def review(self, *, demoted: bool = False) -> pl.DataFrame:
         """Merges that wait for a decision, those that most events ask for first; see `review.queue`."""
         from cdp_core.identity.review import queue
@@ -165,12 +179,14 @@ class Identity:
         settled = [made.override_id for made in self.overrides()]
         return waiting.filter(~waiting["review_id"].is_in(settled))
 
+    @needs("define")
     def accept(self, review_id: str, *, reason: str) -> Override:
         """Link the two identifiers of an entry of the review queue for good."""
         from cdp_core.identity.overrides import ALWAYS
 
         return self._decide(ALWAYS, *self._entry(review_id), reason)
 
+    @needs("define")
     def reject(self, review_id: str, *, reason: str) -> Override:
         """Keep the two identifiers of an entry of the review queue apart for good."""
         from cdp_core.identity.overrides import NEVER

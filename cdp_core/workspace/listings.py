@@ -184,8 +184,8 @@ def sent(engine: Engine, config: Config, profile_id: str) -> pl.DataFrame:
 
 
 def sources(engine: Engine, config: Config, root: Path) -> pl.DataFrame:
-    """Columns: source, type, rows_read, events, duplicates, quarantined, waiting (received events that no run has
-    loaded yet), newest_event (UTC), loaded_at (UTC).
+    """Columns: source, type, rows_read, events, duplicates, quarantined, suppressed, waiting (received events that no
+    run has loaded yet), newest_event (UTC), loaded_at (UTC).
     """
     import polars as pl
 
@@ -198,6 +198,7 @@ def sources(engine: Engine, config: Config, root: Path) -> pl.DataFrame:
         events=loads.events.sum().cast("int64"),
         duplicates=loads.duplicates.sum().cast("int64"),
         quarantined=loads.quarantined.sum().cast("int64"),
+        suppressed=loads.suppressed.sum().cast("int64"),
         loaded_at=loads.loaded_at.max(),
     )
     newest = events.group_by("source").agg(newest_event=events.timestamp.max())
@@ -205,7 +206,7 @@ def sources(engine: Engine, config: Config, root: Path) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema={"source": pl.String, "type": pl.String})
     frame = frame.join(engine.polars(counted), on="source", how="left")
     frame = frame.join(engine.polars(newest), on="source", how="left")
-    numbers = ("rows_read", "events", "duplicates", "quarantined")
+    numbers = ("rows_read", "events", "duplicates", "quarantined", "suppressed")
     late = reader.waiting(root, loaded_requests(engine))
     waiting = pl.Series("waiting", [late.get(name, 0) for name in frame["source"]], dtype=pl.Int64)
     frame = frame.with_columns(pl.col(numbers).fill_null(0), waiting)

@@ -10,6 +10,7 @@ from cdp_core.config import set_definition
 from cdp_core.errors import UsageError
 from cdp_core.inbox import keys, reader
 from cdp_core.inbox.files import SOURCE_TYPE
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +29,7 @@ class Live:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("admin", plain=True)
     def create_key(self, source: str, *, browser: bool = False, revoke_others: bool = False) -> dict[str, Any]:
         """A new write key: source, write_key (in clear, for the only time), id, kind, `created_source`.
 
@@ -39,6 +41,7 @@ class Live:
         clear, key = keys.create_key(self._workspace.root, source, kind, revoke_others=revoke_others)
         return {"source": source, "write_key": clear, "id": key.id, "kind": kind, "created_source": created}
 
+    @needs("read", plain=True)
     def keys(self, source: str | None = None) -> pl.DataFrame:
         """Write keys, oldest first: source, id, kind, created_at, revoked_at (UTC). Only hashes are kept."""
         import polars as pl
@@ -52,16 +55,19 @@ class Live:
             pl.col("created_at", "revoked_at").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
         )
 
+    @needs("admin", plain=True)
     def revoke_key(self, source: str, key_id: str) -> None:
         """End a key; a running collector refuses it within two seconds. Raises UsageError when there is none."""
         keys.revoke_key(self._workspace.root, source, key_id)
 
+    @needs("read", plain=True)
     def waiting(self) -> dict[str, int]:
         """Events per source that are received and not in the lake yet."""
         from cdp_core.runs.load import loaded_requests
 
         return reader.waiting(self._workspace.root, loaded_requests(self._workspace.engine))
 
+    @needs("read")
     def recent(self, limit: int = 200) -> pl.DataFrame:
         """The newest received events, newest first, whether or not they are in the lake: received_at (UTC), source,
         type, event, user_id, anonymous_id, message_id, status (passed or held, as answered), rule, reason, payload.
@@ -75,6 +81,7 @@ class Live:
         schema = pl.Schema([("received_at", pl.Datetime("us")), *texts])
         return pl.DataFrame(recent_events(self._workspace.root, self._workspace.config, limit), schema=schema)
 
+    @needs("admin", plain=True)
     def collect(
         self,
         *,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.permits import demand, needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,12 +52,14 @@ class Plans:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read", plain=True)
     def list(self) -> pl.DataFrame:
         """Columns: plan, events, calls, properties, sources (that use it), description, problem (the first one)."""
         from cdp_core.workspace.listings import plans
 
         return plans(self._workspace.config, self._workspace.root)
 
+    @needs("read", plain=True)
     def show(self, name: str) -> dict[str, Any]:
         """A plan in the shape of its file, with its name and the sources that use it. Raises UsageError, SpecError."""
         from cdp_core.config.plan_text import plan_dict
@@ -64,6 +67,7 @@ class Plans:
 
         return {"plan": name, "sources": self._users(name), **plan_dict(load_plan(self._workspace.root, name))}
 
+    @needs("read", plain=True)
     def check(self, name: str | None = None) -> Sequence[str]:
         """Everything that is wrong with a plan, or with all of them: one line each, with file and line."""
         from cdp_core.config.plans import check_plan, plan_names
@@ -71,6 +75,7 @@ class Plans:
         names = [name] if name is not None else plan_names(self._workspace.root)
         return [str(problem) for each in names for problem in check_plan(self._workspace.root, each)[1]]
 
+    @needs("query", plain=True)
     def judge(self, source: str) -> Judge:
         """The plan of a source for single events. Raises UsageError when it has none, SpecError when it is wrong."""
         from cdp_core.config.plans import load_plan
@@ -81,12 +86,14 @@ class Plans:
             raise UsageError(f"source {source!r} has no tracking plan", hint="add 'plan: NAME' to it in cdp.yaml")
         return compile_plan(load_plan(self._workspace.root, use.name), use.controls)
 
+    @needs("read", plain=True)
     def text(self, name: str) -> str:
         """A plan as it is written, comments included. Raises UsageError and SpecError."""
         from cdp_core.config.plans import read_plan
 
         return read_plan(self._workspace.root, name)
 
+    @needs("define", plain=True)
     def save(self, name: str, text: str, *, expected: str | None = None) -> PlanEdit:
         """Write over a plan, whole or not at all; the next run applies it. `expected` is the text that was looked at.
 
@@ -97,6 +104,7 @@ class Plans:
         before = replace_plan(self._workspace.root, name, text, expected=expected)
         return PlanEdit(name=name, before=before, after=self.text(name))
 
+    @needs("define", plain=True)
     def undo(self, edit: PlanEdit) -> None:
         """Put back what stood there before. Raises UsageError when the plan has changed since that edit."""
         self.save(edit.name, edit.before, expected=edit.after)
@@ -124,6 +132,7 @@ class Plans:
 
         return draft_problems(text, name)
 
+    @needs("read")
     def seen(self, source: str, *, last: int = 50_000) -> dict[str, Any]:
         """What the newest events of a source hold, as plain data in the shape of a plan. Raises UsageError."""
         from cdp_core.quality.plan.infer import infer
@@ -141,6 +150,7 @@ class Plans:
 
         return unplanned(seen, plan)
 
+    @needs("read")
     def preview(
         self,
         name: str,
@@ -169,6 +179,7 @@ class Plans:
         held = Controls.model_validate(dict(controls))
         return preview_plan(self._workspace.engine, source, plan, held, last=last, standing=standing)
 
+    @needs("read")
     def infer(self, source: str, *, name: str | None = None, write: bool = False, last: int = 200_000) -> PlanText:
         """A plan to begin with, from the newest events of a source in the lake; with `write` it becomes a file.
 
@@ -180,6 +191,8 @@ class Plans:
         from cdp_core.runs.plan_preview import newest_events
 
         self._source(source)
+        if write:
+            demand(self._workspace, "define", "plans.infer")
         with newest_events(self._workspace.engine, source, last) as staging:
             made = infer(staging)
         if not made:
@@ -188,6 +201,7 @@ class Plans:
         path = save_plan(self._workspace.root, name, text) if write else None
         return PlanText(name=name, text=text, path=path)
 
+    @needs("define", plain=True)
     def import_file(self, path: Path | str, name: str) -> PlanText:
         """Make a plan of a file of Segment's (JSON or CSV) or RudderStack's. Raises UsageError and SpecError."""
         from cdp_core.config.plan_text import plan_text
@@ -197,6 +211,7 @@ class Plans:
         text = plan_text(taken.plan)
         return PlanText(name=name, text=text, path=save_plan(self._workspace.root, name, text), left_out=taken.left_out)
 
+    @needs("read", plain=True)
     def export(self, name: str, format: str = "segment") -> PlanText:
         """The plan in another system's format: segment, segment-csv or rudderstack. Raises UsageError, SpecError."""
         from cdp_core.config.plans import load_plan

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdp_core.workspace.permits import needs
+
 if TYPE_CHECKING:
     from cdp_core.config import BlockEdit
     from cdp_core.identity.spec import IdentitySpec
@@ -27,6 +29,7 @@ class Rules:
 
         return read_block(self._workspace.root, "identity")
 
+    @needs("define", plain=True)
     def save(self, rules: Path | str | IdentitySpec, *, version: str | None = None) -> BlockEdit:
         """Write other rules into cdp.yaml: a file's `identity:` block as it stands there, or a specification, merged
         into what is there with its comments and order. Every other line stays.
@@ -51,6 +54,7 @@ class Rules:
         said: dict[str, Any] = rules.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
         return said
 
+    @needs("define", plain=True)
     def undo(self, edit: BlockEdit) -> None:
         """Put back what stood there before. Raises UsageError when the block has changed since that edit."""
         from cdp_core.config import set_block

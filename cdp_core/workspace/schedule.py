@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdp_core.errors import UsageError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     from cdp_core.runs.schedule.jobs import JobResult
@@ -30,6 +31,7 @@ class Schedule:
         from cdp_core.runs.schedule.jobs import jobs_for
         from cdp_core.runs.schedule.systemd import units
 
+        self._workspace = workspace
         config, self._root, self._now = workspace.config, workspace.root, workspace.now
         self.jobs = jobs_for(self._root, config.schedule, config.syncs)
         self.after = {name: str(in_words(config.syncs[name].schedule)) for name in following(config)}
@@ -38,12 +40,14 @@ class Schedule:
         self.units = units(self.jobs)
         """What `install(systemd=True)` writes: file name → text."""
 
+    @needs("read", plain=True)
     def next_times(self, n: int = 3) -> dict[str, list[datetime]]:
         """The next `n` times of every job."""
         from cdp_core.runs.schedule.jobs import next_times
 
         return {job.name: next_times(job.cron, self._now, n) for job in self.jobs}
 
+    @needs("admin", plain=True)
     def install(self, *, systemd: bool = False) -> list[Path]:
         """Put the lines into the user's crontab, in place of this workspace's earlier ones; with `systemd` its user
         units, whose files are given back. Raises UsageError when nothing is scheduled or the machine refuses.
@@ -58,6 +62,7 @@ class Schedule:
         install_cron(self.lines, self._root)
         return []
 
+    @needs("admin", plain=True)
     def uninstall(self, *, systemd: bool = False) -> bool:
         """Take the lines, or the units, out again; False when there were none. Raises UsageError."""
         from cdp_core.runs.schedule.crontab import uninstall_cron
@@ -65,6 +70,7 @@ class Schedule:
 
         return uninstall_units(self._root) if systemd else uninstall_cron(self._root)
 
+    @needs("admin", plain=True)
     def run(self, *, done: Callable[[JobResult], None] | None = None) -> None:
         """Run the jobs at their times, in the foreground, until interrupted. Raises UsageError when there is none."""
         from cdp_core.runs.schedule.foreground import run_scheduler

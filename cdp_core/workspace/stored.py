@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cdp_core.workspace.permits import needs
+
 if TYPE_CHECKING:
     from cdp_core.runs.record import Progress, Run
     from cdp_core.runs.replay_stored import StoredReplay
@@ -24,6 +26,7 @@ class Stored:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("run")
     def replay(
         self,
         *,
@@ -54,6 +57,7 @@ class Stored:
             progress=progress or silent,
         )  # fmt: skip
 
+    @needs("run")
     def undo(self, run_id: str) -> Undone:
         """Put events back as they were before the replay `run_id`, unless something else has changed them since.
 
@@ -64,6 +68,7 @@ class Stored:
 
         return undo_replay(self._workspace.engine, self._workspace.config, run_id, root=self._workspace.root)
 
+    @needs("run", plain=True)
     def follow(self, *, sync: bool = False, allow_jump: bool = False, progress: Progress | None = None) -> Run:
         """Identity, profiles and audiences after a replay, and with `sync` the syncs. Raises as `ws.run` does."""
         select = [*AFTER, *(["sync"] if sync else [])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import CDPError
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,12 +35,14 @@ class Suites:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
+    @needs("read", plain=True)
     def __call__(self) -> pl.DataFrame:
         """Expectations of every suite with their result in the last run that checked them."""
         from cdp_core.workspace.listings import suites
 
         return suites(self._workspace.engine, self._workspace.root)
 
+    @needs("read", plain=True)
     def list(self) -> pl.DataFrame:
         """Columns: suite, kind (source, table), target, expectations, stop, quarantine, warn (how many of each),
         problem (the first one)."""
@@ -47,12 +50,14 @@ class Suites:
 
         return suite_files(self._workspace.root)
 
+    @needs("read", plain=True)
     def possible(self) -> Sequence[str]:
         """Names of suites that may be begun: of sources and tables that have none."""
         from cdp_core.config.suites import possible
 
         return possible(self._workspace.root, self._workspace.config.sources)
 
+    @needs("read", plain=True)
     def show(self, name: str) -> dict[str, Any]:
         """A suite as plain data: its expectations with rule, severity, description, `words`, type and kwargs.
 
@@ -70,6 +75,7 @@ class Suites:
         ]  # fmt: skip
         return {"suite": name, "kind": suite.kind, "target": suite.target, "expectations": said}
 
+    @needs("read", plain=True)
     def text(self, name: str) -> str:
         """A suite as it is written: the JSON of Great Expectations. Raises UsageError and SpecError."""
         from cdp_core.config.suites import read_suite
@@ -140,6 +146,7 @@ class Suites:
 
         return in_words(type, kwargs)
 
+    @needs("read", plain=True)
     def columns(self, name: str) -> dict[str, str]:
         """Columns of the rows that a suite sees, and their types: number, time, boolean or text."""
         from cdp_core.config.suites import parts
@@ -148,6 +155,7 @@ class Suites:
         kind, path = parts(self._workspace.root, name)
         return suite_columns(self._workspace.engine, self._workspace.config, kind, path.stem)
 
+    @needs("read")
     def preview(self, name: str, *, text: str | None = None, last: int = 50_000) -> SuitePreview:
         """What the suite would do; nothing is written. With `text` it is what stands there, not what is in its file.
 
@@ -166,6 +174,7 @@ class Suites:
             last=last,
         )  # fmt: skip
 
+    @needs("define", plain=True)
     def save(self, name: str, text: str, *, expected: str | None = None) -> SuiteEdit:
         """Write a suite, whole or not at all; the next run applies it. `expected` is the text that was looked at, empty
         for a new one. Raises SpecError (with the line) when it is wrong and UsageError when it has changed.
@@ -176,6 +185,7 @@ class Suites:
         before = replace_suite(self._workspace.root, name, text, expected=expected, sources=sources)
         return SuiteEdit(name=name, before=before, after=self.text(name) if text else "")
 
+    @needs("define", plain=True)
     def undo(self, edit: SuiteEdit) -> None:
         """Put back what stood there before. Raises UsageError when the suite has changed since that edit."""
         self.save(edit.name, edit.before, expected=edit.after)

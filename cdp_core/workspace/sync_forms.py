@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import CDPError, SpecError
 from cdp_core.workspace.forms import Forms, Wrong, wrong_of, wrongs
+from cdp_core.workspace.permits import needs
 
 if TYPE_CHECKING:
     from cdp_core.config.form_fields import FormField
@@ -45,6 +46,7 @@ class SyncForms(Forms):
 
         return catalogue()
 
+    @needs("read", plain=True)
     def events(self) -> Sequence[str]:
         """Names of events, the most frequent first."""
         events = self._workspace.engine.table("events")
@@ -52,6 +54,7 @@ class SyncForms(Forms):
         found = self._workspace.polars(named.order_by([named.n.desc(), named.event]).limit(_MOST_EVENTS))
         return list(found["event"].to_list())
 
+    @needs("read", plain=True)
     def columns(self, model: Any) -> Mapping[str, str]:
         """Columns of a model (as a sync has it) and their types. Raises SpecError when the model is wrong."""
         from pydantic import TypeAdapter, ValidationError
@@ -70,6 +73,7 @@ class SyncForms(Forms):
             return dict.fromkeys(EVENT_COLUMNS, "")
         return {name: str(kind) for name, kind in model_table(self._workspace.engine, parsed).schema().items()}
 
+    @needs("read", plain=True)
     def suggested(self, destination: str, model: Any, mapping: Mapping[str, Any]) -> Mapping[str, str]:
         """Fields that are not mapped yet, with the column that fits: of those that the destination knows the column
         that means the same, where any name will do every column under its own.
@@ -90,11 +94,13 @@ class SyncForms(Forms):
         except CDPError as error:
             return [Wrong(field="", what=str(error))]
 
+    @needs("read")
     def sample(self, name: str, text: str, limit: int = 3) -> Sequence[dict[str, Any]]:
         """A few rows of the model as they would be sent, personal data included. Raises SpecError."""
         data, _ = self._resolved(text)
         return self._with(name, self._parsed(data)).sample(limit)
 
+    @needs("read")
     def plan(self, name: str, text: str) -> SyncPlan:
         """What a run of the draft would do; nothing is sent or written. Raises SpecError and DestinationError."""
         return self._drafted(name, text).plan()
@@ -112,7 +118,8 @@ class SyncForms(Forms):
         self._class(spec.destination)
         workspace = self._workspace
         config = workspace.config.model_copy(update={"syncs": {**workspace.config.syncs, name: spec}})
-        return Workspace(workspace.root, config, workspace.engine).sync(name)
+        made = Workspace(workspace.root, config, workspace.engine, actor=workspace.actor, masked=workspace.masked)
+        return made.sync(name)
 
     def _parsed(self, data: Any) -> Any:
         from pydantic import ValidationError

@@ -21,7 +21,6 @@ import cdp_core as cdp
 from cdp_core.alerts.judge import failure, jump, news, refused
 from cdp_core.alerts.spec import AlertSpec
 from cdp_core.cli import execute
-from cdp_core.quality import validator
 
 OWN = """
 import cdp_core as cdp
@@ -79,23 +78,13 @@ class Hook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook/secret-path"
+        self.here = f"{{webhook: '{self.url}', private_network: true}}"
 
     def texts(self) -> list[str]:
         """What was told since the last call."""
         found = [item["text"] for body in self.got for item in body["alerts"]]
         self.got.clear()
         return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_validator() -> Iterator[None]:
-    """One process of Great Expectations for all runs: starting it takes longer than all that it checks here."""
-    shared = validator.Validator()
-    stay = type("Shared", (), {"start": shared.start, "check": shared.check, "close": lambda self: None})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validator, "Validator", stay)
-        yield
-    shared.close()
 
 
 @pytest.fixture
@@ -119,7 +108,7 @@ def people(root: Path, number: int, ids: Any, tier: str) -> None:
 
 
 def test_each_condition_is_told_once_until_it_is_over(tmp_path: Path, hook: Hook, capsys: Any) -> None:
-    root = workspace(tmp_path, f"  - {{on: [failure, failed_share, size_jump], to: '{hook.url}'}}")
+    root = workspace(tmp_path, f"  - {{on: [failure, failed_share, size_jump], to: {hook.here}}}")
     with cdp.open(root) as ws:
         first = ws.run()
         assert first.status == "succeeded", first.error
@@ -178,7 +167,7 @@ def test_each_condition_is_told_once_until_it_is_over(tmp_path: Path, hook: Hook
 
 
 def test_a_sync_alone_tells_too_and_says_when_it_cannot(tmp_path: Path, hook: Hook, capfd: Any) -> None:
-    root = workspace(tmp_path, f"  - {{on: [failed_share, size_jump], threshold: 0.2, to: '{hook.url}'}}")
+    root = workspace(tmp_path, f"  - {{on: [failed_share, size_jump], threshold: 0.2, to: {hook.here}}}")
     with cdp.open(root) as ws:
         assert ws.run(select=["load", "identity", "profiles", "audiences"]).status == "succeeded"
         hook.got.clear()
@@ -221,9 +210,8 @@ def test_mail_and_slack_arrive(tmp_path: Path, hook: Hook, monkeypatch: Any, cap
     try:
         monkeypatch.setenv("SMTP_PASSWORD", "geheim")
         mail = f"{{host: 127.0.0.1, port: {port}, starttls: false, user: cdp, password: '${{SMTP_PASSWORD}}', from: cdp@example.org, to: [ops@example.org, boss@example.org]}}"
-        root = workspace(
-            tmp_path, f"  - on: failure\n    to: {{email: {mail}}}\n  - on: failure\n    to: {{slack: '{hook.url}'}}"
-        )
+        slack = hook.here.replace("webhook", "slack")
+        root = workspace(tmp_path, f"  - on: failure\n    to: {{email: {mail}}}\n  - on: failure\n    to: {slack}")
         (root / "down").touch()
         with cdp.open(root) as ws:
             assert "geheim" not in repr(ws.config)

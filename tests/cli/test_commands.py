@@ -197,6 +197,9 @@ def test_usage_errors_are_one_line(cdp: Command, tmp_path: Path) -> None:
     refused(cdp("sql"), 2, "QUERY")
     refused(cdp("run", "--output", "xml"), 2, "'json'")
     refused(cdp("run", cwd=tmp_path), 2, "cdp.yaml: there is no such file")
+    refused(cdp("privacy", "audit", "--since", "yesterday"), 2, "'yesterday' is no time; write it as 2026-03-01")
+    erase = ("privacy", "request", "erase", "user_id:1", "--reason", "r")
+    refused(cdp(*erase, "--received", "2026-13-40"), 2, "'2026-13-40' is no day; write it as 2026-03-01")
 
 
 def test_configuration_errors_are_one_line(cdp: Command, fresh: Path) -> None:

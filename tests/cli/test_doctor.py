@@ -12,6 +12,7 @@ import pytest
 from cdp_command import Command
 from filelock import FileLock
 
+from cdp_core.modes import new_folder, private_file
 from cdp_core.runs.doctor import Finding, diagnose
 
 pytestmark = pytest.mark.xdist_group("cli")
@@ -110,8 +111,8 @@ def test_disk(fresh: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: st
 
 def test_a_run_that_is_going_on_and_one_that_died(fresh: Path) -> None:
     staging = fresh / "data/lake/staging"
-    staging.mkdir(parents=True)
-    (staging / "old.duckdb").write_bytes(b"x")
+    new_folder(staging)
+    private_file(staging / "old.duckdb")
     os.utime(staging / "old.duckdb", (0, 0))
     assert "1 staging files of a dead run" in wrong(fresh, "warn")[0].what
     with FileLock(fresh / "data/lake/run.lock"):

@@ -91,7 +91,7 @@ ONE_PROBLEM = [
     ("  orders: {count: Order", "  orders: {count: A}\n  orders: {count: Order", "  orders: {count: Order", "stands twice", ""),
     ("  orders: {count: Order Completed}", "  orders:", "  orders:\n  total", "'orders' must be keys and values, not nothing", ""),
     ("  orders: {count", "  2024: {count", "2024", "key 2024 is not text", "write it in quotes: '2024'"),
-    ("name: Shop", "name: !shop Shop", "!shop", "unknown YAML tag '!shop'", ""),
+    ("name: Shop", "name: !shop Shop", "!shop", "unknown YAML tag", "begins with !"),
     ("name: Shop", "name: &a [*a]", "&a", "an alias contains itself", ""),
     ("name: Shop", "name: 'Shop", "    sql", "YAML syntax", ""),
     ("    type: file\n    path: orders", "\ttype: file\n    path: orders", "\ttype", "a tab is used", "indent with spaces"),

@@ -87,7 +87,7 @@ def test_the_newest_anomaly_is_open_at_first(shop: Path) -> None:
     assert len(first) == 2
     assert PERSON not in str(first.to_dict())
     assert chosen(at) == {"Kind": "volume", "Source": "shop", "Event": "Order"}
-    at.session_state["reveal"] = True
+    at.session_state["revealed"] = True
     at.run()
     assert PERSON in str(at.dataframe[0].value.to_dict())
 

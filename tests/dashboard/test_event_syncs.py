@@ -75,4 +75,4 @@ def test_the_page_says_what_is_sent_and_how_it_is_changed(shop: Path) -> None:
     said = " ".join(str(e.value) for kind in ("caption", "markdown") for e in at.get(kind)).replace("\\", "")
     assert "Events · track · Order Completed (shop_orders)" in said
     assert "1. Rename event Order Completed to Purchase" in said
-    assert next(m for m in at.metric if m.label == "Schedule").help == "Insert; key event_id"
+    assert next(m for m in at.metric if m.label == "Schedule").help == "Insert; key event\\_id"

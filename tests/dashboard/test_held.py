@@ -58,7 +58,7 @@ def correcting(root: str, message_id: str) -> None:
     from cdp_core.dashboard.views import quality
 
     session.choose(Path(root))
-    st.session_state[session.REVEAL] = True
+    st.session_state[session.REVEALED] = True
     with cdp.open(root) as ws:
         rows = quality.quarantine(ws, None, None, 1, 20, True)[1]
     for row in rows:

@@ -107,6 +107,30 @@ def test_a_choice_is_asked_as_it_stands_and_a_stale_answer_is_not_shown(root: Pa
     assert "stored_replay" not in {b.key for b in at.button}
 
 
+def under_the_strip(root: str) -> None:
+    """The script of the page below the strip that every page has."""
+    from pathlib import Path
+
+    from cdp_core.dashboard import session, strip
+    from cdp_core.dashboard.pages import quality
+
+    session.choose(Path(root))
+    strip.draw_state()
+    quality.page(session.workspace())
+
+
+def test_a_click_counts_though_something_was_published_meanwhile(root: Path) -> None:
+    at = AppTest.from_function(under_the_strip, args=(str(root),), default_timeout=120)
+    at.query_params["view"] = "Stored events"
+    at.run()
+    with cdp.open(root) as ws:
+        before = ws.snapshot()
+        ws.run()
+        assert ws.snapshot() != before
+    at.button(key="stored_try").click().run()
+    assert metrics(at)["Selected"] == "4"
+
+
 def test_examples_hide_persons_and_show_hashes() -> None:
     hashed = "ab" * 32
     sample = {

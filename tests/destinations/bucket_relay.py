@@ -84,7 +84,7 @@ class Relay(StandIn):
     def options(self) -> StorageOptions:
         quick = {"retries": {"max_attempts": 0}, "read_timeout": SHORT, "connect_timeout": 5}
         more = {"key": "x", "secret": "x", "endpoint_url": self.url, "config_kwargs": quick}
-        return StorageOptions(url=f"s3://{self.bucket.name}/exports", storage_options=more)
+        return StorageOptions(url=f"s3://{self.bucket.name}/exports", storage_options=more, private_network=True)
 
 
 class WholeObjects(Relay):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from cdp_core.alerts.send import Message, send
+from cdp_core.alerts.spec import ToSpec
 from cdp_core.destinations.base import BatchRefused, Unavailable
 from cdp_core.destinations.http import Http, wanted_wait
-from cdp_core.destinations.network import Transport, public
 from cdp_core.destinations.oauth import OAuth
 from cdp_core.errors import DestinationError
+from cdp_core.network import Transport, public
 from cdp_core.testing.services.base import Fault, Reply, Request, StandIn
 
 
@@ -138,7 +141,27 @@ HOSTILE = [
     "http://[2001:db8::1]",
     "http://[::127.0.0.1]",
     "http://127.0.0.1.",
+    "http://localhost.",
+    "http://LOCALHOST",
+    "http://0177.1",
+    "http://127.0.0.1.:80",
+    "http://[fe80::1%25lo]",
+    "http://[::ffff:7f00:1]",
+    "http://[64:ff9b::a9fe:a9fe]",
+    "http://[2001:0:7f00:1::80ff:fffe]",
+    "http://127.0.0.1。",
+    "http://127。0。0。1",
+    "https://127.0.0.1",
+    "http://public.example#@127.0.0.1",
 ]
+NAMES = {
+    "127.0.0.1.nip.example": ["127.0.0.1"],
+    "metadata.google.internal": ["169.254.169.254"],
+    "both.example": ["93.184.216.34", "10.0.0.1"],
+    "six.example": ["::1"],
+    "mapped.example": ["::ffff:192.168.1.1"],
+    "none.example": [],
+}
 
 
 @pytest.mark.parametrize("url", HOSTILE)
@@ -169,6 +192,38 @@ def test_a_name_is_looked_up_once_and_only_what_was_judged_is_connected_to(echo:
     mixed = httpx.Client(transport=Transport(look_up=lambda *_: ["93.184.216.34", "127.0.0.1"]), timeout=0.3)
     with pytest.raises(httpx.ConnectError, match="private"):
         mixed.get(f"http://rebinding.example:{port}/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_lead_to_private_addresses(name: str) -> None:
+    client = httpx.Client(transport=Transport(look_up=lambda *_: NAMES[name]), timeout=1)
+    with pytest.raises(httpx.ConnectError, match=r"private|no address"):
+        client.get(f"http://{name}/")
+
+
+def test_nothing_is_connected_to(echo: Echo) -> None:
+    """Ways of writing this machine's address reach a server there when that is allowed, and not otherwise."""
+    port = echo.url.rpartition(":")[2]
+    ways = [u for u in HOSTILE if u.startswith("http:") and ("127" in u or "localhost" in u or "0x7f" in u)]
+    reached = 0
+    for way in ways:
+        url = f"{way.removesuffix(':80')}:{port}" if "#" not in way else way
+        before = len(echo.calls)
+        with contextlib.suppress(DestinationError):
+            Http(url, where="t", timeout=2).call("GET", "/")
+        assert len(echo.calls) == before, way
+        with contextlib.suppress(DestinationError):
+            Http(url, where="t", timeout=2, private=True).call("GET", "/")
+        reached += len(echo.calls) > before
+    assert reached >= 5, "the control: these addresses are this machine's"
+
+
+def test_alerts_go_where_destinations_may(echo: Echo) -> None:
+    for private in (False, True):
+        to = ToSpec(webhook=f"{echo.url}/hook", private_network=private)
+        with contextlib.suppress(DestinationError) if private else pytest.raises(DestinationError, match="private"):
+            send(to, Message(workspace="w", test=True))
+        assert bool(echo.calls) == private
 
 
 def test_public_addresses() -> None:

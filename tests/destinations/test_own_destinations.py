@@ -93,7 +93,7 @@ def test_options_are_those_of_the_signature(root: Path) -> None:
         ("{type: crm}", "missing key 'token'"),
         (
             "{type: crm, token: t, regio: eu}",
-            "unknown key 'regio' (valid: type, transform, consent, limits, token, region)",
+            "unknown key 'regio' (valid: type, purpose, transform, consent, limits, token, region)",
         ),
         ("{type: cmr}", "did you mean 'crm'?"),
     ):
@@ -104,7 +104,7 @@ def test_options_are_those_of_the_signature(root: Path) -> None:
         assert said in str(problems[0])
     variants = schema(root)["$defs"]["DestinationSpec"]["anyOf"]
     crm = next(v for v in variants if v["properties"]["type"] == {"const": "crm"})
-    assert set(crm["properties"]) == {"type", "transform", "consent", "limits", "token", "region"}
+    assert set(crm["properties"]) == {"type", "purpose", "transform", "consent", "limits", "token", "region"}
     assert not [v for v in schema()["$defs"]["DestinationSpec"]["anyOf"] if v["properties"]["type"] == {"const": "crm"}]
 
 

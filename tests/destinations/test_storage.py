@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 import boto3
 import polars as pl
 import pytest
+import s3fs
 from moto.server import ThreadedMotoServer
 
 from cdp_core.destinations.base import Batch, Delivery, Destination, Unavailable
+from cdp_core.destinations.files import endpoint
 from cdp_core.destinations.files.file import FileSyncOptions
 from cdp_core.destinations.files.storage import (
     DeltaSyncOptions,
@@ -50,7 +52,7 @@ def bucket(server: str, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def options(server: str, url: str = "s3://people/exports") -> StorageOptions:
-    return StorageOptions(url=url, storage_options={**KEYS, "endpoint_url": server})
+    return StorageOptions(url=url, storage_options={**KEYS, "endpoint_url": server}, private_network=True)
 
 
 class _Storage(DestinationContract):
@@ -165,6 +167,49 @@ def test_what_goes_wrong(
     with pytest.raises(error, match=text) as raised:
         made.finish(True)
     assert "canary" not in str(raised.value) + repr(made.options)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"endpoint_url": "http://2130706433:9000"},
+        {"endpoint_url": "http://[::ffff:10.0.0.7]:9000"},
+        {"endpoint_url": "http://169.254.169.254"},
+        {"endpoint_url": None, "client_kwargs": {"endpoint_url": "http://localhost:9000"}},
+        {"endpoint_url": None, "account_host": "192.168.1.4:9000"},
+    ],
+)
+def test_endpoints_on_private_networks_are_refused(server: str, bucket: Any, more: dict[str, Any]) -> None:
+    given = {**KEYS, "endpoint_url": server, **more}
+    made = StorageDestination(StorageOptions(url="s3://people/x", storage_options=given), Path())
+    with pytest.raises(DestinationError, match="private network") as raised:
+        made.test()
+    assert raised.value.hint == "set private_network: true if that is meant"
+    assert not isinstance(raised.value, Unavailable), "it would be tried again"
+
+
+def test_a_name_that_becomes_a_private_address_is_not_connected_to(
+    server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public when it was judged, this machine when it is connected to: DNS rebinding."""
+    monkeypatch.setattr(endpoint, "resolve", lambda host, port: ["93.184.216.34"])
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    once = {"config_kwargs": {"retries": {"max_attempts": 0}}}
+    given = {**KEYS, **once, "endpoint_url": server.replace("127.0.0.1", "localhost")}
+    for url in (given["endpoint_url"], server):
+        made = StorageDestination(
+            StorageOptions(url="s3://people/x", storage_options={**given, "endpoint_url": url}), Path()
+        )
+        with pytest.raises(DestinationError, match="private network"):
+            made.test()
+    assert not list(bucket.objects.all())
+
+
+def test_an_endpoint_without_an_address() -> None:
+    given = {**KEYS, "endpoint_url": "http://nobody.invalid"}
+    with pytest.raises(Unavailable, match="name is unknown"):
+        StorageDestination(StorageOptions(url="s3://people/x", storage_options=given), Path()).test()
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

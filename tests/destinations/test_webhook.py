@@ -202,7 +202,8 @@ def test_secrets_stay_secret(receiver: Receiver) -> None:
 def test_a_sync_with_faults_ends_as_the_model(syncer: Callable[..., Syncer], receiver: Receiver) -> None:
     destination = WebhookDestination(WebhookOptions(url=f"{receiver.url}/in", private_network=True, timeout=1), Path())
     s = syncer(destination=destination, options={"rows_per_call": 10}, clock=FakeClock())
-    s.limits = LimitsSpec.model_validate({"concurrency": 3})
+    # One batch may meet them all, and the waits of calls at once add up on this clock.
+    s.limits = LimitsSpec.model_validate({"concurrency": 3, "attempts": 8, "retry_for": 3600})
     receiver.faults.extend(
         [Fault("status", 500), Fault("reset_after"), Fault("half"), Fault("status", 429, {"Retry-After": "90"}),
          Fault("reset"), Fault("slow", seconds=1.5), Fault("status", 408)]

@@ -99,10 +99,12 @@ class Reader:
         if "--plan" in words and self.seen_plan:
             words[words.index("--plan") + 1] = self.seen_plan
         if shown or any(words[: len(e)] == e for e in ENDLESS):
-            code, out, err = call([*[w for w in words if not w.startswith("-")][:2], "--help"], fallback=words[:1])
-            assert code == 0, f"{command.where}: {err}"
+            plain = [w for w in words if not w.startswith("-")]
+            answers = [call([*plain[:depth], "--help"]) for depth in (1, 2, 3)]
+            out = [told for code, told, _ in answers if code == 0][-1:]
+            assert out, f"{command.where}: {answers[0][2]}"
             for option in (w.partition("=")[0] for w in words if w.startswith("--")):
-                assert option in out, f"{command.where}: no option {option}"
+                assert option in out[0], f"{command.where}: no option {option}"
             return
         code, out, err = call(words)
         wrong = [without_line(line) for line in command.output if line.startswith("error: ")]
@@ -146,13 +148,11 @@ class Reader:
             raise AssertionError(f"{block.where}: neither a block of cdp.yaml nor a condition")
 
 
-def call(words: list[str], fallback: list[str] | None = None) -> tuple[int, str, str]:
+def call(words: list[str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command, run in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = execute(words)
-    if code == 2 and fallback is not None:
-        return call([*fallback, "--help"])
     return code, out.getvalue(), err.getvalue()
 
 

@@ -14,7 +14,18 @@ _TYPES = {
     "boolean": "true or false",
     "timestamp(6)": "time (UTC)",
 }
-_JSON = {"properties", "traits", "context", "payload", "reasons", "stages", "candidates", "sample"}
+_JSON = {
+    "subject_hmac",
+    "details",
+    "properties",
+    "traits",
+    "context",
+    "payload",
+    "reasons",
+    "stages",
+    "candidates",
+    "sample",
+}
 _HEAD = """# Tables
 
 Everything between the stages is one of these tables. `cdp sql` reads all of them, `ws.table(NAME)` gives one as an Ibis expression. Nothing but a run and a sync writes them.

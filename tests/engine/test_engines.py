@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cdp_core import tables
-from cdp_core.engine import Engine, EngineSpec, Staging, open_engine
+from cdp_core.engine import PLACE, Engine, EngineSpec, Staging, open_engine
 from cdp_core.errors import SpecError
 
 EVENTS = pl.DataFrame(
@@ -79,6 +79,38 @@ def test_amend_takes_out_by_key_and_adds(engine: Engine) -> None:
     events = engine.table("events")
     rows = engine.polars(events.select("source", "message_id", "type").order_by(["source", "message_id"]))
     assert rows.rows() == [("a", "1", None), ("b", "1", None), ("c", "7", "track")]
+
+
+def test_amend_finds_rows_by_their_place(lake: Engine) -> None:
+    for part in (EVENTS.head(1), EVENTS.tail(-1)):
+        lake.append("events", lake.frame(part))
+    placed = lake.placed("events")
+    gone = lake.keep(placed.filter(placed.source == "a").select(PLACE))
+    lake.amend("events", gone, lake.frame(EVENTS.head(1).with_columns(message_id=pl.lit("7"))), (PLACE,))
+    rows = lake.polars(lake.table("events").select("source", "message_id").order_by("message_id"))
+    assert rows.rows() == [("b", "1"), ("a", "7")]
+    assert lake.polars(lake.placed("events"))[PLACE].n_unique() == rows.height
+
+
+def test_files_are_written_as_chosen(lake: Engine) -> None:
+    """What somebody has said for a lake stays."""
+    assert _options(lake) == {"parquet_compression": "lz4_raw", "parquet_version": "V2"}
+    lake._raw.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+    lake.maintain()
+    assert _options(lake) == {"parquet_compression": "zstd", "parquet_version": "V2"}
+
+
+def test_opening_a_lake_of_an_earlier_version_writes_nothing(lake: Engine) -> None:
+    lake._raw.execute("DELETE FROM __ducklake_metadata_lake.ducklake_metadata WHERE key LIKE 'parquet%'")
+    lake.ensure_tables()
+    assert _options(lake) == {}
+    lake.maintain()
+    assert _options(lake) == {"parquet_compression": "lz4_raw", "parquet_version": "V2"}
+
+
+def _options(lake: Engine) -> dict[str, str]:
+    rows = lake._raw.execute("SELECT option_name, value FROM ducklake_options('lake')").fetchall()
+    return {name: value for name, value in rows if name.startswith("parquet")}
 
 
 def test_a_failed_transaction_publishes_nothing(engine: Engine) -> None:
@@ -216,3 +248,23 @@ def test_edits_of_events_mean_the_same(engine: Engine) -> None:
     assert rows[1]["context"] == '{"protocols":{"transformed":["rename_event: Pay → It\'s é"]}}'
     assert rows[0]["timestamp"] == datetime(1998, 1, 1, 12, 30, 15, 123456)
     assert engine.polars(engine.table("events"))["event"].unique().to_list() == ["Pay"]
+
+
+def test_a_purge_leaves_no_byte_of_what_is_gone(engine: Engine, tmp_path: Path) -> None:
+    def files() -> list[str]:
+        return [path.name for path in tmp_path.rglob("*") if path.is_file() and b"kanarie" in path.read_bytes()]
+
+    rows = pl.DataFrame({"source": ["a", "a", "b"], "message_id": ["kanarie-1", "kept-1", "kept-2"]})
+    engine.append("events", engine.frame(rows))
+    assert files()
+    events = engine.table("events")
+    gone = engine.keep(events.filter(events.message_id == "kanarie-1").select("source", "message_id"))
+    engine.amend("events", gone, events.limit(0), ("source", "message_id"))
+    assert files(), "older snapshots hold it"
+    engine.purge()
+    assert not files()
+    engine.append("events", engine.frame(pl.DataFrame({"source": ["a"], "message_id": ["zzz"]})))
+    left = engine.table("events")
+    found = engine.polars(left.select("message_id").order_by("message_id"))["message_id"].to_list()
+    assert found == ["kept-1", "kept-2", "zzz"]
+    assert engine.polars(left.filter(left.message_id == "kept-1").count().name("n").as_table()).item() == 1

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import ibis
 import polars as pl
 import pytest
 from identity_worlds import NOW, START, event, frame, random_decisions, random_world
 from test_policy import MINUTES, SPECS
 
-from cdp_core.engine import Engine
-from cdp_core.identity.batch import Published
+from cdp_core.engine import PLACE, Engine
+from cdp_core.identity.batch import PLACED, Published
 from cdp_core.identity.incremental import Update, update
 from cdp_core.identity.overrides import Override
 from cdp_core.identity.resolve import resolve
@@ -95,7 +96,9 @@ def rows(engine: Engine, table: Any) -> list[dict[str, Any]]:
 
 
 def published(engine: Engine, tables: dict[str, Any]) -> Published:
-    return Published(**{name: engine.keep(tables[name]) for name in TABLES})
+    kept = {name: tables[name] for name in TABLES}
+    kept |= {name: tables[name].mutate(**{PLACE: ibis.row_number()}) for name in PLACED}
+    return Published(**{name: engine.keep(rows) for name, rows in kept.items()})
 
 
 def applied(found: Update, before: Published) -> dict[str, Any]:

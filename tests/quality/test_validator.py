@@ -15,7 +15,8 @@ from quality_kit import expect, suite
 
 from cdp_core.engine.staging import Staging
 from cdp_core.errors import EngineError
-from cdp_core.quality.validator import Validator
+from cdp_core.quality.spare import Spare
+from cdp_core.quality.validator import Validator, _started
 
 GIVEN = expect("given", "warn", "expect_column_values_to_not_be_null", column="a")
 
@@ -35,27 +36,27 @@ def test_start_returns_at_once() -> None:
 def test_one_process_serves_many_checks_and_gives_the_file_back(staging: Staging, validator: Validator) -> None:
     _stage(staging)
     validator.start()
-    assert validator._process is not None
-    process = validator._process.pid
+    assert validator._running is not None
+    process = validator._running.process.pid
     for checked in range(2, 5):
         (result,) = validator.check(staging, {"rows_t": suite("t", GIVEN)})
         assert (result.failed, result.checked) == (1, checked)
         staging.append("rows_t", pl.DataFrame({"message_id": ["m3"], "a": [3]}))
-    assert validator._process.pid == process
+    assert validator._running.process.pid == process
 
 
 def test_nothing_to_check_starts_nothing(staging: Staging) -> None:
     validator = Validator()
     assert validator.check(staging, {}) == []
     assert validator.check(staging, {"t": suite("t")}) == []
-    assert validator._process is None
+    assert validator._running is None
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """The parent is killed while the import still runs."""
     code = (
         "import time; from cdp_core.quality.validator import Validator;"
-        "v = Validator(); v.start(); print(v._process.pid, flush=True); time.sleep(60)"
+        "v = Validator(); v.start(); print(v._running.process.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
@@ -86,8 +87,8 @@ def test_a_process_that_dies_is_one_line_and_the_next_check_starts_anew(
     monkeypatch.chdir(tmp_path)
     with Validator() as validator:
         validator.start()
-        assert validator._process is not None
-        os.kill(validator._process.pid, signal.SIGKILL)
+        assert validator._running is not None
+        os.kill(validator._running.process.pid, signal.SIGKILL)
         with pytest.raises(EngineError, match="the process that runs Great Expectations ended: exit code -9") as caught:
             validator.check(staging, {"rows_t": suite("t", GIVEN)})
         assert "\n" not in str(caught.value)
@@ -116,3 +117,42 @@ def test_close_may_be_called_again(staging: Staging) -> None:
     validator.start()
     validator.close()
     validator.close()
+
+
+def test_the_next_one_takes_over_what_waits(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it was asked and has not answered, or packages would come from elsewhere now."""
+    _stage(staging)
+    with Validator() as first:
+        assert first.check(staging, {"rows_t": suite("t", GIVEN)})[0].failed == 1
+        assert first._running is not None
+        process = first._running.process
+    with Validator() as second:
+        second.start()
+        assert second._running is not None
+        assert second._running.process.pid == process.pid
+        assert second.check(staging, {"rows_t": suite("t", GIVEN)})[0].failed == 1
+        second._asked = True
+    assert process.poll() is not None
+    with Validator() as third:
+        third.start()
+        assert third._running is not None
+        waiting = third._running.process
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    with Validator() as fourth:
+        fourth.start()
+        assert fourth._running is not None
+        assert fourth._running.process.pid != waiting.pid
+    assert waiting.poll() is not None
+
+
+def test_one_waits_for_so_long() -> None:
+    spare = Spare(waits=0.1)
+    running = _started()
+    spare.give_back(running)
+    assert running.process.wait(timeout=10) is not None
+
+
+def test_without_a_rule_nothing_starts_early() -> None:
+    with Validator(expected=False) as validator:
+        validator.start()
+        assert validator._running is None

@@ -35,6 +35,7 @@ sources:
     path: site.ndjson
 identity: {identifiers: {user_id: {limit: 1}, email: {}}}
 traits: {email: {pick: latest}}
+privacy: {controls: {red: allow}}
 """
 ORDERS = "id,mail,at,total\n1,ann@example.org,2024-05-01,9.5\n2,bob@example.org,2024-05-02,-3\n"
 SITE = [

@@ -119,7 +119,12 @@ def _one(ws: cdp.Workspace, name: str) -> None:
         st.metric("Members", f.number(frame["members"]), border=True)
         st.metric("Share of all profiles", f.percent(frame["share"]), border=True)
         st.metric("Last change", f.ago(frame["changed_at"], ws.now), help=f.exact(frame["changed_at"]), border=True)
-        st.metric("Sent by", f.plural(len(used), "sync"), help=", ".join(map(f.label, used)) or "No sync", border=True)
+        st.metric(
+            "Sent by",
+            f.plural(len(used), "sync"),
+            help=f.labels(used) or "No sync",
+            border=True,
+        )
     definition, members, history = st.tabs(["Definition", "Members", "History"], key="audience_tab", on_change="rerun")
     if definition.open:
         with definition:
@@ -186,7 +191,7 @@ def _confirm(name: str) -> None:
     used = view.used_by(ws, name)
     st.markdown(f"**{f.escape(f.label(name))}** goes from cdp.yaml. Its history stays; saving it again brings it back.")
     if used:
-        st.warning(f"Sent by {', '.join(map(f.label, used))}: change that first.", icon=":material/link:")
+        st.warning(f"Sent by {f.labels(used)}: change that first.", icon=":material/link:")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep", key="keep_audience"):
             st.rerun()
@@ -194,7 +199,7 @@ def _confirm(name: str) -> None:
             try:
                 ws.delete_audience(name)
             except cdp.CDPError as error:
-                st.error(str(error))
+                st.error(f.escape(str(error)))
                 return
             links.close_thing("audience")
             st.rerun()

@@ -140,7 +140,7 @@ def _answer(ws: cdp.Workspace, draft: Draft) -> view.Preview | None:
         try:
             found = cached(view.preview, ws, condition, session.revealed())
         except cdp.CDPError as error:
-            st.warning(str(error), icon=":material/rule:")
+            st.warning(f.escape(str(error)), icon=":material/rule:")
             return None
         _count(ws, found, draft)
         _funnel(found)
@@ -263,7 +263,7 @@ def _save(ws: cdp.Workspace, draft: Draft) -> None:
         ready = bool(name) and draft.condition() is not None
         used = view.used_by(ws, draft.original) if draft.original else []
         if used:
-            st.caption(f"{f.plural(len(used), 'sync')} will send what changes: {', '.join(map(f.label, used))}")
+            st.caption(f"{f.plural(len(used), 'sync')} will send what changes: {f.labels(used)}")
         if st.button(
             "Save", key="save_audience", type="primary", icon=":material/save:", disabled=not ready, width="stretch"
         ):
@@ -277,7 +277,7 @@ def _write(ws: cdp.Workspace, draft: Draft, name: str) -> None:
     try:
         ws.save_audience(name, _definition(draft))
     except cdp.CDPError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(f.escape(str(error)), icon=":material/error:")
         return
     st.session_state.pop(_DRAFT, None)
     st.toast("Saved in cdp.yaml. Members follow with the next run.", icon=":material/check_circle:")

@@ -9,7 +9,7 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, parts, session
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard.pages import evidence, sync_rows
+from cdp_core.dashboard.pages import customer_requests, erase_form, evidence, sync_rows
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import customer as view
 from cdp_core.dashboard.views import evidence as links
@@ -23,7 +23,7 @@ def draw(ws: cdp.Workspace, reference: str) -> None:
     try:
         card = cached(view.card, ws, reference, session.revealed())
     except cdp.UsageError as error:
-        st.warning(str(error), icon=":material/search_off:")
+        st.warning(f.escape(str(error)), icon=":material/search_off:")
         return
     _header(ws, card)
     left, right = parts.halves()
@@ -43,7 +43,7 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
         st.header(f.escape(card.name), anchor=False, width="content")
         for row in card.audiences.head(6).to_dicts():
             st.badge(
-                f.label(row["audience"]),
+                f.escape(f.label(row["audience"])),
                 icon=":material/groups:",
                 color="violet",
                 help=f"In this audience since {f.exact(row['entered_at'])}",
@@ -51,10 +51,10 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
         for row in card.consents.to_dicts():
             colour, icon = _STATES.get(row["state"], ("gray", "help"))
             st.badge(
-                f"{f.label(row['category'])} {row['state']}",
+                f.escape(f"{f.label(row['category'])} {row['state']}"),
                 icon=f":material/{icon}:",
                 color=colour,
-                help=f"Consent, stated by {row['source'] or 'several sources'}, {f.exact(row['updated_at'])}",
+                help=f"Consent, stated by {f.escape(row['source'] or 'several sources')}, {f.exact(row['updated_at'])}",
             )
         for each in ws.privacy.suppressed(card.profile_id):
             st.badge(
@@ -66,7 +66,7 @@ def _header(ws: cdp.Workspace, card: view.Card) -> None:
     st.caption(f"`{card.profile_id}`")
     with st.grid(3 + len(card.facts), min_column_width=165, gap="small"):
         for name, value in card.facts:
-            st.metric(name, value, border=True)
+            st.metric(f.escape(name), value, border=True)
         st.metric("Events", f.number(card.events), border=True)
         st.metric("First seen", f.ago(card.first_seen, ws.now), help=f.exact(card.first_seen), border=True)
         st.metric("Last seen", f.ago(card.last_seen, ws.now), help=f.exact(card.last_seen), border=True)
@@ -172,7 +172,7 @@ def _events(events: list[view.Event]) -> None:
 
 @st.fragment
 def _identity(card: view.Card) -> None:
-    ws = session.workspace()
+    ws = session.by_identifier(session.workspace())
     st.subheader("Identifiers and why", anchor=False, help="Lines are evidence: two identifiers seen together")
     graph = cached(links.graph, ws, card.profile_id, session.revealed())
     chosen = evidence.choice("identity", card.profile_id, graph)
@@ -224,33 +224,21 @@ def _membership(ws: cdp.Workspace, card: view.Card) -> None:
                 "entered_at": column.DatetimeColumn("Since (UTC)", format="D MMM YYYY"),
             },
         )
-    st.subheader("Consent", anchor=False)
-    if card.consents.is_empty():
-        st.caption("No statement about consent.")
-    else:
-        st.dataframe(
-            _labelled(card.consents, "category"),
-            hide_index=True,
-            placeholder="–",
-            key="card_consents",
-            alt="Consent of this customer",
-            column_config={
-                "category": "Category",
-                "state": "State",
-                "source": "Source",
-                "updated_at": column.DatetimeColumn("Since (UTC)", format="D MMM YYYY"),
-            },
-        )
+    customer_requests.consent(ws, card.profile_id, card.consents)
     st.subheader("Sent where", anchor=False)
     if card.deliveries.is_empty():
         st.caption("Nothing about this customer was sent anywhere.")
     else:
         sync_rows.sent(card.deliveries, key="card_deliveries", alt="What was sent about this customer")
     person = card.profile_id
+    if not ws.actor.may("privacy"):
+        return
     if ws.privacy.suppressed(person):
         parts.decide("Send again…", "unsuppress", lambda reason: ws.privacy.unsuppress(person, reason=reason))
     else:
         parts.decide("Send nothing about them…", "suppress", lambda reason: ws.privacy.suppress(person, reason=reason))
+    customer_requests.draw(person)
+    erase_form.draw(ws, person)
 
 
 def _labelled(frame: Any, column: str) -> Any:

@@ -7,13 +7,14 @@ import streamlit as st
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import links, parts
+from cdp_core.dashboard import links, parts, session
 from cdp_core.dashboard.pages import forms, sync_history, sync_plan, sync_refused, sync_rows
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import destinations as view
 
 
 def page(ws: cdp.Workspace) -> None:
+    ws = session.by_identifier(ws)
     if forms.drawn(ws):
         return
     name = links.opened("sync")
@@ -101,7 +102,12 @@ def _one(ws: cdp.Workspace, name: str) -> None:
             border=True,
         )
         st.metric("Last sent", f.ago(sync.last_sent_at, ws.now), help=f.exact(sync.last_sent_at), border=True)
-        st.metric("Schedule", sync.schedule or "By hand", help=f"{sync.mode.capitalize()}; key {sync.key}", border=True)
+        st.metric(
+            "Schedule",
+            sync.schedule or "By hand",
+            help=f.escape(f"{sync.mode.capitalize()}; key {sync.key}"),
+            border=True,
+        )
     _tabs(ws, sync)
 
 
@@ -138,7 +144,7 @@ def _download(sync: view.Sync) -> None:
         key="download_sync",
         icon=":material/download:",
         on_click="ignore",
-        help=f"{path.name}, {path.stat().st_size / 1024:,.0f} kB, as delivered: nothing in it is masked",
+        help=f"{f.escape(path.name)}, {path.stat().st_size / 1024:,.0f} kB, as delivered: nothing in it is masked",
     )
 
 

@@ -125,6 +125,9 @@ def panel(ws: cdp.Workspace, graph: view.Graph, chosen: Choice) -> None:
                 on_click=chosen.pick,
                 args=(None,),
             )
+        if ws.masked:
+            st.caption("Your role reads identifiers masked, so that what stands behind this link is not shown.")
+            return
         try:
             said, examples = cached(view.behind, ws, left, right, session.revealed())
         except cdp.CDPError as error:

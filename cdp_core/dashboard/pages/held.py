@@ -62,7 +62,7 @@ def correct(row: Held) -> None:
 def _done(act: Callable[[cdp.Workspace], Any]) -> Any:
     """What the act gives, on a workspace that may be written to; None after saying what is wrong."""
     try:
-        with cdp.open(session.root()) as own:
+        with cdp.open(session.root(), actor=session.actor()) as own:
             return act(own)
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")

@@ -17,6 +17,7 @@ _PARTS = ("Overview", "Why", "Review", "Decisions", "Try rules")
 
 
 def page(ws: cdp.Workspace) -> None:
+    ws = session.by_identifier(ws)
     found = cached(view.summary, ws)
     with st.grid(5, min_column_width=150, gap="small"):
         st.metric("Profiles", f.number(found.profiles), border=True)
@@ -127,7 +128,7 @@ def _rules(ws: cdp.Workspace) -> None:
     )
     blocked = ws.config.identity.blocked
     if blocked:
-        st.caption("Never used to join, whatever the type: " + ", ".join(f"`{pattern}`" for pattern in blocked))
+        st.caption("Never used to join, whatever the type: " + ", ".join(f.code(pattern) for pattern in blocked))
 
 
 def _conflicts(ws: cdp.Workspace, total: int) -> None:

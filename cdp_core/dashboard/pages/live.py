@@ -70,11 +70,11 @@ def _close() -> None:
 
 def _standing(fresh: pl.DataFrame) -> pl.DataFrame:
     """While an event is open the list stands still: new ones on top would put another event in its row."""
-    state = st.session_state.get(_table_key())
-    if state is not None and state["selection"]["cells"] and _STANDING in st.session_state:
-        kept: pl.DataFrame = st.session_state[_STANDING]
+    state, key = st.session_state.get(_table_key()), f"{_STANDING}_{session.revealed()}"
+    if state is not None and state["selection"]["cells"] and key in st.session_state:
+        kept: pl.DataFrame = st.session_state[key]
         return kept
-    st.session_state[_STANDING] = fresh
+    st.session_state[key] = fresh
     return fresh
 
 
@@ -116,12 +116,12 @@ def _table(shown: pl.DataFrame) -> int | None:
 def _detail(row: dict[str, str]) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(row["event"] or row["type"] or "Event", anchor=False)
+            st.subheader(f.escape(row["event"] or row["type"] or "Event"), anchor=False)
             st.caption("The list stands still while an event is open.")
             st.space("stretch")
             st.button("Close", key="live_close", icon=":material/close:", on_click=_close)
         if row["reason"]:
-            st.warning(f"{row['rule']}: {row['reason']}", icon=":material/block:")
+            st.warning(f.escape(f"{row['rule']}: {row['reason']}"), icon=":material/block:")
         st.code(_pretty(row["payload"]), language="json", height=320)
 
 

@@ -129,7 +129,7 @@ def _table(form: Form, field: Any, before: Any, key: str, label: str) -> Any:
     secret = field.kind == "secrets"
     standing = before if isinstance(before, dict) else {}
     base = st.session_state.setdefault(f"{key}_base", view.table_of(standing, secret=secret))
-    st.markdown(label, help=f"{field.help}. {_HELP_ON_VARIABLES}" if secret else field.help or None)
+    st.markdown(f.escape(label), help=f"{field.help}. {_HELP_ON_VARIABLES}" if secret else field.help or None)
     rows = st.data_editor(
         base, key=key, num_rows="dynamic", hide_index=True, width=520, placeholder="", alt=f"{label}, by name",
         column_config={"name": "Name", "value": "Environment variable" if secret else "Value"},

@@ -62,7 +62,7 @@ def _look(chosen: dict[str, Any]) -> None:
     st.session_state.pop(_SEEN, None)
     with st.spinner("Checking stored events again; nothing is written."):
         try:
-            with cdp.open(session.root()) as own:
+            with cdp.open(session.root(), actor=session.actor()) as own:
                 st.session_state[_SEEN] = chosen, own.stored.replay(**chosen, dry_run=True)
         except cdp.CDPError as error:
             st.error(f.escape(str(error)), icon=":material/error:")

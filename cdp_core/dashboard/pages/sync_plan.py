@@ -46,7 +46,7 @@ def draw(name: str) -> None:
     if job is not None:
         _outcome(job)
     _newcomers(name)
-    plans = st.session_state.setdefault(_PLANS, {})
+    plans = _seen()
     plan = plans.get(name)
     if st.button(
         "Show the plan" if plan is None else "Plan again",
@@ -66,6 +66,12 @@ def draw(name: str) -> None:
         return
     _show(plan)
     _run(name, plan)
+
+
+def _seen() -> dict[str, view.Plan]:
+    """Plans of this session, apart while personal data are shown."""
+    plans: dict[str, view.Plan] = st.session_state.setdefault(f"{_PLANS}_{session.revealed()}", {})
+    return plans
 
 
 def _show(plan: view.Plan) -> None:
@@ -106,7 +112,7 @@ def _run(name: str, plan: view.Plan) -> None:
     ):
         args = ["sync", "run", name, "--plan", plan.plan_id]
         jobs.start(session.root(), f"sync:{name}", f.label(name), *args, *(["--confirm"] if plan.brake else []))
-        st.session_state[_PLANS].pop(name, None)
+        _seen().pop(name, None)
         st.rerun()
 
 

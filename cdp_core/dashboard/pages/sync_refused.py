@@ -9,10 +9,11 @@ import streamlit as st
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import jobs, links, masking, parts, session
+from cdp_core.dashboard import jobs, links, parts, session
 from cdp_core.dashboard.pages import forms, sync_rows
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import sync_rows as view
+from cdp_core.privacy import masking
 
 PAGE = 25
 MANY = 2_000
@@ -86,7 +87,7 @@ def _those(ws: cdp.Workspace, name: str, reason: view.Reason, keys: list[str]) -
 
 def _retry(name: str, reason: view.Reason | None = None, keys: list[str] | None = None) -> None:
     """Before the page is drawn again: the open tab can be changed only then."""
-    chosen = [] if reason is None else _those(session.workspace(), name, reason, keys or [])
+    chosen = [] if reason is None else _those(session.by_identifier(session.workspace()), name, reason, keys or [])
     args = [part for key in chosen for part in ("--key", key)]
     jobs.start(session.root(), f"sync:{name}", f.label(name), "sync", "retry", name, *args)
     st.session_state["sync_tab"] = "Plan and run"
@@ -94,7 +95,7 @@ def _retry(name: str, reason: view.Reason | None = None, keys: list[str] | None 
 
 def _and_say(act: Callable[[cdp.Workspace], Any], word: str) -> None:
     try:
-        with cdp.open(session.root()) as own:
+        with cdp.open(session.root(), actor=session.actor()) as own:
             count = act(own)
     except cdp.CDPError as error:
         st.error(f.escape(str(error)), icon=":material/error:")

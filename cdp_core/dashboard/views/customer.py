@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import masking
 from cdp_core.dashboard.views import customers, sync_history
+from cdp_core.privacy import masking
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

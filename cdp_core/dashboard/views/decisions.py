@@ -8,7 +8,7 @@ import polars as pl
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import masking
+from cdp_core.privacy import masking
 
 QUEUE = (
     "review_id",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import cdp_core as cdp
-from cdp_core.dashboard import masking
+from cdp_core.privacy import masking
 
 if TYPE_CHECKING:
     import polars as pl

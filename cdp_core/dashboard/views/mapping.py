@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cdp_core as cdp
-from cdp_core.dashboard import masking
+from cdp_core.privacy import masking
 
 COUNTED = ("add", "change", "remove", "unchanged", "invalid", "withheld")
 CONSTANT, FUNCTION = "A constant…", "A function…"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard.views import sync_history
+from cdp_core.dashboard.views import requests, sync_history
 
 if TYPE_CHECKING:
     import polars as pl
@@ -172,7 +172,7 @@ def monthly_events(ws: cdp.Workspace) -> pl.DataFrame:
 
 
 def sources(ws: cdp.Workspace) -> pl.DataFrame:
-    """`ws.sources()` with the columns balanced (rows read = events + duplicates + quarantined) and trend (weekly)."""
+    """`ws.sources()` with the columns balanced (rows read = all that became of them) and trend (weekly)."""
     import polars as pl
 
     frame = ws.sources()
@@ -186,7 +186,7 @@ def sources(ws: cdp.Workspace) -> pl.DataFrame:
         for name in frame["source"].to_list()
     }
     return frame.with_columns(
-        balanced=pl.col("rows_read") == pl.col("events") + pl.col("duplicates") + pl.col("quarantined"),
+        balanced=pl.col("rows_read") == pl.sum_horizontal("events", "duplicates", "quarantined", "suppressed"),
         trend=pl.Series([trends[n] for n in frame["source"].to_list()], dtype=pl.List(pl.Float64)),
     )
 
@@ -213,7 +213,7 @@ def flow(ws: cdp.Workspace) -> Flow:
 
 def needs(ws: cdp.Workspace) -> list[Need]:
     """What waits for a person, the worst first."""
-    found = [*_failed_run(ws), *_failed_syncs(ws), *_failed_rules(ws), *_waiting(ws), *_stale(ws)]
+    found = [*_failed_run(ws), *_failed_syncs(ws), *_failed_rules(ws), *_waiting(ws), *_asked(ws), *_stale(ws)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda need: order[need.level])
 
@@ -274,6 +274,17 @@ def _waiting(ws: cdp.Workspace) -> list[Need]:
         found.append(Need("info", text, "identity", (("part", "Review"),)))
     if ties > waiting:
         found.append(Need("info", f"{f.plural(ties - waiting, 'identity conflict')} settled by rule", "identity"))
+    return found
+
+
+def _asked(ws: cdp.Workspace) -> list[Need]:
+    """Requests of people that are late, or due within a week."""
+    counted = requests.counts(requests.rows(ws))
+    found = []
+    if counted["late"]:
+        found.append(Need("error", f"{f.plural(counted['late'], 'request')} of people past the due day", "requests"))
+    if counted["soon"]:
+        found.append(Need("warning", f"{f.plural(counted['soon'], 'request')} of people due within a week", "requests"))
     return found
 
 

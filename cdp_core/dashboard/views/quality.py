@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import masking
 from cdp_core.dashboard.views.plans import ids_in_words
+from cdp_core.privacy import masking
 
 if TYPE_CHECKING:
     import polars as pl

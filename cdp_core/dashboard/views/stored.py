@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cdp_core as cdp
-from cdp_core.dashboard import masking
+from cdp_core.privacy import masking
 
 if TYPE_CHECKING:
     import polars as pl

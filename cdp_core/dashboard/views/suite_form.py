@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cdp_core as cdp
-from cdp_core.dashboard import masking
 from cdp_core.dashboard.views.plan_form import shown
+from cdp_core.privacy import masking
 
 if TYPE_CHECKING:
     import polars as pl

@@ -207,8 +207,8 @@ class BigQuery:
     def _read(self, answer: Answer, *, unless: str = "") -> dict[str, Any]:
         told = answer.json()
         if answer.status in _JUDGED_HERE:
-            errors = told.get("error") if isinstance(told, dict) else None
-            first = (errors.get("errors") or [{}])[0] if isinstance(errors, dict) else {}
+            errors = answer.error().get("errors")
+            first = errors[0] if isinstance(errors, list) and errors else {}
             error = first if isinstance(first, dict) else {}
             if unless and error.get("reason") == unless:
                 return {}

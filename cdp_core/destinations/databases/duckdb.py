@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from cdp_core.destinations.databases.dialect import Dialect
 from cdp_core.destinations.databases.files import FileDatabase, FileDatabaseOptions, FileTableOptions
+from cdp_core.modes import FILE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +44,12 @@ class DuckDbDestination(FileDatabase):
 
     def _version(self) -> str:
         return str(duckdb.__version__)
+
+    def _make_private(self) -> None:
+        """An empty file is no database to DuckDB."""
+        if not self.path.exists():
+            self._connect().close()
+            self.path.chmod(FILE)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         with self._translated():

@@ -14,6 +14,7 @@ from cdp_core.destinations.base import Delivery
 from cdp_core.destinations.databases.keyed import checked_name
 from cdp_core.destinations.databases.table import TableDestination
 from cdp_core.errors import DestinationError
+from cdp_core.modes import new_folder, private_file
 
 
 class FileDatabaseOptions(BaseModel):
@@ -56,10 +57,15 @@ class FileDatabase(TableDestination):
 
     def prepare(self, delivery: Delivery) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            new_folder(self.path.parent)
+            self._make_private()
         except OSError as error:
             raise DestinationError(f"the folder cannot be made: {error.strerror}", where=self._shown()) from None
         super().prepare(delivery)
+
+    def _make_private(self) -> None:
+        """A file that is not there yet, for this user alone."""
+        private_file(self.path)
 
     def test(self) -> str:
         """A file that is not there yet is not made."""

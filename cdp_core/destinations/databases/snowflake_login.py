@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from cdp_core.destinations.jwt import fingerprint, private_key, signed, text_or_file
+from cdp_core.redaction import Secrets
 
 if TYPE_CHECKING:
     from cdp_core.destinations.databases.snowflake import SnowflakeOptions
@@ -30,12 +31,13 @@ class SignedToken(httpx.Auth):
     def __init__(self, made: Callable[[], str]) -> None:
         self._made = made
         self._lock = threading.Lock()
-        self._token, self._ends = "", 0.0
+        self._token, self._ends, self._held = "", 0.0, Secrets([])
 
     def token(self, refused: str = "") -> str:
         with self._lock:
             if not self._token or self._token == refused or time.monotonic() > self._ends:
                 self._token, self._ends = self._made(), time.monotonic() + RENEWED_AFTER
+                self._held = Secrets([self._token])
             return self._token
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

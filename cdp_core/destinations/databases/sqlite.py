@@ -80,6 +80,8 @@ class SqliteDestination(FileDatabase):
             )
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")
+            # Else the bytes of rows that were removed, or erased, stay in the file.
+            connection.execute("PRAGMA secure_delete = ON")
             return connection
 
     def _execute(self, connection: Any, statement: str, values: Any = None) -> list[tuple[Any, ...]]:

@@ -26,6 +26,7 @@ class TableDestination(KeyedRows):
 
     dialect: ClassVar[Dialect]
     batch_rows = 20_000
+    erase_settles = 0.0
 
     def __init__(self, options: Any, root: Path) -> None:
         super().__init__(options, root)

@@ -30,6 +30,8 @@ class Warehouse(KeyedRows):
     given) and `longest` (characters of a text, None for any number).
     """
 
+    erase_settles = 0.0
+
     def __init__(self, options: Any, root: Path) -> None:
         super().__init__(options, root)
         self._columns: Mapping[str, Any] = {}

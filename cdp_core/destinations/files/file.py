@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult
 from cdp_core.errors import DestinationError
+from cdp_core.modes import like, new_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,6 +83,7 @@ class FileDestination:
     SyncOptions: ClassVar[type[BaseModel]] = FileSyncOptions
     whole = True
     batch_rows = 50_000
+    erase_settles = 0.0
 
     def __init__(self, options: FileOptions, root: Path) -> None:
         self.options = options
@@ -117,7 +119,7 @@ class FileDestination:
 
         path = self._path = self.path(delivery.options)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            new_folder(path.parent)
             if path.is_dir():
                 raise IsADirectoryError(21, "a folder has this name")
             _sweep(path)
@@ -168,7 +170,7 @@ class FileDestination:
     def test(self) -> str:
         folder = self._inside(PurePosixPath(self.options.path))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            new_folder(folder)
             probe = folder / f".{os.getpid()}.probe"
             probe.write_bytes(b"")
             probe.unlink()
@@ -199,6 +201,7 @@ def _publish(temporary: Path, path: Path) -> None:
     """Durable, then visible: the file's bytes, the rename, the folder's entry."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
+    like(temporary, path)
     temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cdp_core.destinations.base import Batch, Delivery, SendResult, Unavailable
+from cdp_core.destinations.files.endpoint import guarded, refusal_in
 from cdp_core.destinations.files.file import FileSyncOptions, inside
 from cdp_core.errors import DestinationError
+from cdp_core.modes import like, new_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +41,7 @@ class StorageOptions(BaseModel):
     storage_options: dict[str, Any] = Field(
         default_factory=dict, repr=False, description="Keys, secrets, endpoint_url and what else fsspec takes"
     )
+    private_network: bool = Field(False, description="Let an endpoint be on this machine or a private network")
 
     @field_validator("url")
     @classmethod
@@ -77,6 +80,7 @@ class _Bucket:
     """Access through fsspec; errors in the words of this package, without secrets."""
 
     Options: ClassVar[type[BaseModel]] = StorageOptions
+    erase_settles = 0.0
 
     def __init__(self, options: StorageOptions, root: Path) -> None:
         self.options = options
@@ -94,7 +98,8 @@ class _Bucket:
     def _opened(self) -> tuple[Any, str]:
         import fsspec
 
-        fs, base = fsspec.core.url_to_fs(self.options.url, **self.options.storage_options)
+        url, given = self.options.url, self.options.storage_options
+        fs, base = fsspec.core.url_to_fs(url, **(given if self.options.private_network else guarded(url, given)))
         return fs, str(base).rstrip("/")
 
     def _put(self, local: Path, name: str) -> None:
@@ -102,9 +107,10 @@ class _Bucket:
         fs, base = self._opened()
         target = f"{base}/{name}"
         if "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            new_folder(Path(target).parent)
             part = Path(f"{target}.{os.getpid()}.part")
             shutil.copyfile(local, part)
+            like(part, Path(target))
             part.replace(target)
         else:
             fs.put_file(str(local), target)
@@ -156,9 +162,9 @@ class _Bucket:
             raise DestinationError("there is no such bucket or folder", where=self.options.url) from None
         except ValueError:
             raise DestinationError("the address or its storage_options are wrong", where=self.options.url) from None
-        except Exception as error:
-            if isinstance(error, DestinationError):
-                raise
+        except Exception as error:  # noqa: BLE001  (clients have errors of many kinds, of which only the kind is told)
+            if (refused := refusal_in(error)) is not None:
+                raise refused from None
             raise Unavailable(
                 f"the bucket cannot be reached ({type(error).__name__})", where=self.options.url
             ) from None

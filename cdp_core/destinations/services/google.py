@@ -247,10 +247,8 @@ def _wrong(answer: Answer, rows: int) -> dict[int, str]:
 
     Raises BatchRefused when it names none, and DestinationError when what it names is no member.
     """
-    told = answer.json()
-    error = told.get("error", {}) if isinstance(told, dict) else {}
-    details = [d for d in error.get("details") or [] if isinstance(d, dict)]
-    violations = [v for d in details for v in d.get("fieldViolations") or [] if isinstance(v, dict)]
+    error = answer.error()
+    violations = [v for d in _objects(error.get("details")) for v in _objects(d.get("fieldViolations"))]
     found: dict[int, str] = {}
     for violation in violations:
         place = _PLACE.match(str(violation.get("field", "")))
@@ -263,6 +261,10 @@ def _wrong(answer: Answer, rows: int) -> dict[int, str]:
     if not found:
         raise BatchRefused(f"answered {answer.status}: {_word(error.get('status'))}", where=WHERE)
     return found
+
+
+def _objects(listed: Any) -> list[dict[str, Any]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _word(reason: Any) -> str:

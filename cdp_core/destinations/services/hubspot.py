@@ -187,7 +187,7 @@ class HubSpotDestination:
     def _post(self, verb: str, body: dict[str, Any]) -> Answer:
         assert self._http is not None
         path = f"/crm/v3/objects/{self._prepared()[1].object}/batch/{verb}"
-        return self._http.call("POST", path, json=body, refusal=lambda answer: reason(answer.json() or {}))
+        return self._http.call("POST", path, json=body, refusal=lambda answer: reason(answer.told()))
 
     def _opened(self) -> Http:
         return Http(

@@ -223,15 +223,13 @@ class MailchimpDestination:
 
     def _list(self, method: str, body: dict[str, Any] | None) -> Answer:
         assert self._http is not None
-        return self._http.call(
-            method, f"/lists/{self._options.list_id}", json=body, refusal=lambda a: reason(a.json() or {})
-        )
+        return self._http.call(method, f"/lists/{self._options.list_id}", json=body, refusal=lambda a: reason(a.told()))
 
     def _call(self, method: str, key: str, tail: str = "", *, json: Any = None, accept: tuple[int, ...] = ()) -> None:
         assert self._http is not None
         name = hashlib.md5(key.strip().lower().encode(), usedforsecurity=False).hexdigest()
         path = f"/lists/{self._options.list_id}/members/{name}{tail}"
-        self._http.call(method, path, json=json, accept=accept, refusal=lambda a: reason(a.json() or {}))
+        self._http.call(method, path, json=json, accept=accept, refusal=lambda a: reason(a.told()))
 
     def _opened(self) -> Http:
         options = self.options

@@ -28,7 +28,7 @@ class WebhookOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="https://…; {key} stands for a row's key where a call has one row")
+    url: str = Field(repr=False, description="https://…; {key} stands for a row's key where a call has one row")
     method: Literal["POST", "PUT", "PATCH"] = Field("POST", description="Method of a call")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Headers of every call")
     bearer: SecretStr | None = Field(None, description="Token for the header Authorization: Bearer")
@@ -75,7 +75,7 @@ class WebhookSyncOptions(BaseModel):
     rows_per_call: int = Field(500, ge=1, le=10_000, description="1 sends every row in a call of its own")
     row: Any = Field("$row", description="Template of one row")
     body: Any = Field(None, description="Template of a call; {sync, operation, ids, rows} or, alone, {…, id, row}")
-    remove_url: str | None = Field(None, description="Where removals go, if elsewhere")
+    remove_url: str | None = Field(None, repr=False, description="Where removals go, if elsewhere")
     remove_method: Literal["POST", "PUT", "PATCH", "DELETE"] | None = Field(None, description="Method of removals")
     errors: ErrorList | None = Field(None, description="Where an answer names refused rows")
 

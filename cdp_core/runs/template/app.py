@@ -1,7 +1,11 @@
 """The dashboard: `cdp app`."""
 
+import os
 from pathlib import Path
 
-from cdp_core.dashboard.main import main
+import streamlit as st
 
-main(Path(__file__).parent)
+from cdp_core.dashboard import headers
+
+os.environ.setdefault("CDP_WORKSPACE", str(Path(__file__).parent))
+app = st.App(headers.SCRIPT, middleware=headers.hardened())

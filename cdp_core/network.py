@@ -9,7 +9,9 @@ Rule: OWASP Server-Side Request Forgery Prevention; ASVS 5.0, 13.2.
 from __future__ import annotations
 
 import contextvars
+import functools
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -20,9 +22,13 @@ from typing import Any
 import httpcore
 import httpx
 
+from cdp_core.redaction import redacting
+
 _DEADLINE: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
+# httpx logs the address of every call at INFO, and an address may be a secret: whoever has Slack's can post.
+logging.getLogger("httpx").addFilter(redacting)
 PRIVATE = "a private address"
 POOL = httpx.Limits(max_connections=64, max_keepalive_connections=16)
 
@@ -123,14 +129,20 @@ class _Backend(httpcore.SyncBackend):
         raise httpcore.ConnectError("the name has no address")
 
 
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Whose certificates are believed. Reading them takes as long as a call, so it is done once for a process."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Transport(httpx.HTTPTransport):
     """httpx's own transport over such connections. `private` lets it reach private networks and this machine."""
 
     def __init__(self, *, private: bool = False, look_up: Resolve = resolve) -> None:
-        super().__init__(trust_env=False, limits=POOL)
+        super().__init__(verify=trusted(), trust_env=False, limits=POOL)
         self._pool.close()
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=trusted(),
             max_connections=POOL.max_connections,
             max_keepalive_connections=POOL.max_keepalive_connections,
             keepalive_expiry=POOL.keepalive_expiry,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_core.dashboard import masking
+from cdp_core.privacy import masking
 
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=3, max_size=12)
 

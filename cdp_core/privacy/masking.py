@@ -1,7 +1,8 @@
 """Personal data is masked until someone reveals it. Plain functions over values, JSON text and frames.
 
 What counts as personal is read from the name of a trait, property or identifier, and e-mail addresses and phone
-numbers are found inside any other text.
+numbers are found inside any other text. What is masked stays as it is when it is masked again. `masker.py` knows what a
+workspace says of its own fields besides.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ DOT = "•"
 _EMAIL = re.compile(r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?<![\w.\-])\+?\(?\d[\d\s().\-]{7,}\d(?![\w\-])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MASKED_DATE = re.compile(rf"\d{{4}}-{DOT}{DOT}-{DOT}{DOT}")
 _PLAIN = (
     r"_at$|_on$|sha256|hash|(^|_)(id|ids|sku|code|number)$"
     r"|^(event|page|utm|campaign|product|brand|file|screen|user_agent|list|plan|tag)_?name$"
@@ -43,11 +45,11 @@ def kind_of(name: str) -> str | None:
     >>> kind_of("firstName"), kind_of("requester_email"), kind_of("created_at"), kind_of("product_name")
     ('name', 'email', None, None)
     """
-    kind = _kind_or_plain(name)
+    kind = kind_or_plain(name)
     return None if kind == "plain" else kind
 
 
-def _kind_or_plain(name: str) -> str | None:
+def kind_or_plain(name: str) -> str | None:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return next((kind for kind, pattern in _PATTERNS if pattern.search(snake)), None)
 
@@ -59,7 +61,7 @@ def mask_email(text: str) -> str:
     """
     local, at, domain = text.partition("@")
     if not at:
-        return _hidden(text)
+        return hidden(text)
     host, dot, top = domain.rpartition(".")
     return f"{_initial(local)}@{_initial(host)}{dot}{top}"
 
@@ -70,9 +72,11 @@ def mask_phone(text: str) -> str:
     >>> mask_phone("+441632960123")
     '+44••••••••23'
     """
+    if DOT in text and sum(map(str.isdigit, text)) <= 4:
+        return text
     places = [i for i, sign in enumerate(text) if sign.isdigit()]
-    hidden = set(places[2:-2]) if len(places) > 5 else set(places)
-    return "".join(DOT if i in hidden else sign for i, sign in enumerate(text))
+    covered = set(places[2:-2]) if len(places) > 5 else set(places)
+    return "".join(DOT if i in covered else sign for i, sign in enumerate(text))
 
 
 def mask_name(text: str) -> str:
@@ -88,7 +92,7 @@ def mask_birth_date(text: str) -> str:
     >>> mask_birth_date("1961-04-09")
     '1961-••-••'
     """
-    return f"{text[:4]}-{DOT * 2}-{DOT * 2}" if _DATE.match(text) else _hidden(text)
+    return f"{text[:4]}-{DOT * 2}-{DOT * 2}" if _DATE.match(text) or _MASKED_DATE.fullmatch(text) else hidden(text)
 
 
 def mask_postcode(text: str) -> str:
@@ -114,7 +118,7 @@ def mask_emails(text: str) -> str:
     return _EMAIL.sub(lambda found: mask_email(found.group()), text)
 
 
-_MASKS = {
+MASKS = {
     "email": mask_email,
     "phone": mask_phone,
     "name": mask_name,
@@ -133,13 +137,13 @@ def mask(value: object, name: str) -> str | None:
     """
     if value is None:
         return None
-    kind = _kind_or_plain(name)
+    kind = kind_or_plain(name)
     if kind == "plain":
         return mask_emails(str(value))
     if kind is None:
         text = str(value)
         return mask_json(text) if text.startswith(("{", "[")) else mask_text(text)
-    return _MASKS.get(kind, _hidden)(str(value))
+    return MASKS.get(kind, hidden)(str(value))
 
 
 def mask_json(text: str | None) -> str | None:
@@ -213,5 +217,5 @@ def _initial(word: str) -> str:
     return word[:1] + DOT * max(len(word) - 1, 2) if word else ""
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
     return DOT * min(max(len(text), 3), 8)
