@@ -212,7 +212,7 @@ def test_ask_about_a_link(page: Page, shop: Path) -> None:
     idle(page)
     rows.click(position={"x": 60, "y": 55})
     expect(evidence).to_be_visible()
-    _note(page, "Never link these two…", "two people")
+    _note(page, "Split here…", "two people")
     expect(evidence.get_by_text("two people")).to_be_visible()
     with cdp.open(shop) as ws:
         (made,) = ws.identity.overrides()
@@ -328,6 +328,40 @@ def test_decide_who_is_who(page: Page, shop: Path) -> None:
     with cdp.open(shop) as ws:
         assert ws.identity.overrides() == []
     _try_rules(page, shop)
+
+
+def test_cut_a_profile_join_two_and_compare_the_runs(page: Page, shop: Path) -> None:
+    with cdp.open(shop) as ws:
+        first = ws.identity.suspects().row(0, named=True)
+        known = ws.polars(ws.table("user_identifiers").filter(lambda t: t.type == "user_id"))
+        others = known.filter(known["profile_id"] != first["profile_id"]).unique("profile_id").sort("value")
+        one, other = (f"user_id:{value}" for value in others["value"].head(2))
+    visit(page, "Identity")
+    page.get_by_role("radio", name="Suspects").click()
+    idle(page)
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 120, "y": 55})
+    found = page.locator(".st-key-suspect_evidence")
+    expect(found.get_by_text("Nothing else ties the two")).to_be_visible()
+    _note(page, "Split here…", "two people")
+    _why(page, one, other)
+    _note(page, "Always link the two above…", "one person")
+    with cdp.open(shop) as ws:
+        made = ws.identity.overrides()
+        assert {frozenset(map(":".join, (each.left, each.right))): each.action for each in made} == {
+            frozenset((first["cut_left"], first["cut_right"])): "never_link",
+            frozenset((one, other)): "always_link",
+        }
+        assert ws.run().status == "succeeded"
+    visit(page, "Overview")
+    visit(page, "Identity")
+    page.get_by_role("radio", name="Changes").click()
+    for name in ("Split", "Merged"):
+        value = page.get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue")
+        expect(value).to_have_text("1")
+    with cdp.open(shop) as ws:
+        for each in made:
+            ws.identity.revoke(":".join(each.left), ":".join(each.right))
+        assert ws.run().status == "succeeded"
 
 
 def _why(page: Page, one: str, other: str) -> None:

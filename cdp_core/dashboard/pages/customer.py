@@ -204,7 +204,7 @@ def _identity(card: view.Card) -> None:
     )
     if card.merges.height:
         values.caption(f"{f.plural(card.merges.height, 'earlier profile')} went into this one; their ids still work.")
-    evidence.panel(ws, graph, chosen)
+    evidence.panel(ws, graph, chosen, profile=card.profile_id)
 
 
 def _membership(ws: cdp.Workspace, card: view.Card) -> None:

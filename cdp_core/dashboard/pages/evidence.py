@@ -48,12 +48,13 @@ class Choice:
                 self.starts[name] = link
 
 
-def choice(key: str, subject: str, graph: view.Graph) -> Choice:
-    """What is chosen of `subject`; another subject starts with nothing chosen."""
+def choice(key: str, subject: str, graph: view.Graph, *, start: int | None = None) -> Choice:
+    """What is chosen of `subject`; another subject starts with `start` chosen, or nothing."""
     found = st.session_state.get(f"{key}_choice")
     if found is None or found.subject != subject or (found.link or 0) >= max(len(graph.edges), 1):
         turns = {name: turn + 1 for name, turn in found.turns.items()} if found else {"graph": 0, "table": 0}
-        found = st.session_state[f"{key}_choice"] = Choice(key, subject, turns=turns)
+        starts: dict[str, int | None] = dict.fromkeys(turns, start)
+        found = st.session_state[f"{key}_choice"] = Choice(key, subject, start, turns=turns, starts=starts)
     return found
 
 
@@ -105,8 +106,8 @@ def _clicked(state: Any) -> int | None:
     return int(place) if place is not None else None
 
 
-def panel(ws: cdp.Workspace, graph: view.Graph, chosen: Choice) -> None:
-    """What stands behind the chosen link, and what can be decided about it."""
+def panel(ws: cdp.Workspace, graph: view.Graph, chosen: Choice, *, profile: str | None = None) -> None:
+    """What stands behind the chosen link, and what can be decided about it: in a `profile`, to cut it there."""
     if chosen.link is None:
         if graph.edges:
             st.caption("Click a line, or a row of the table, to see who says so and to decide about it.")
@@ -135,7 +136,7 @@ def panel(ws: cdp.Workspace, graph: view.Graph, chosen: Choice) -> None:
             return
         _said(said, chosen.key)
         _examples(examples, chosen.key)
-        _decision(ws, graph, chosen, left, right)
+        _decision(ws, graph, chosen, profile)
 
 
 def _said(said: pl.DataFrame, key: str) -> None:
@@ -176,16 +177,20 @@ def _examples(examples: pl.DataFrame, key: str) -> None:
     )
 
 
-def _decision(ws: cdp.Workspace, graph: view.Graph, chosen: Choice, left: str, right: str) -> None:
+def _decision(ws: cdp.Workspace, graph: view.Graph, chosen: Choice, profile: str | None) -> None:
+    link = chosen.link or 0
+    left, right = graph.ends(link)
+
+    def cut(reason: str) -> object:
+        if profile is None:
+            return ws.identity.never_link(left, right, reason=reason)
+        return ws.identity.split(profile, at=(left, right), reason=reason)
+
     with st.container(horizontal=True, vertical_alignment="center"):
-        parts.decide(
-            "Never link these two…",
-            f"{chosen.key}_never_{chosen.link}",
-            lambda reason: ws.identity.never_link(left, right, reason=reason),
-        )
+        label = "Never link these two…" if profile is None else "Split here…"
+        parts.decide(label, f"{chosen.key}_never_{link}", cut)
         said = decisions.about(ws, left, right)
-        if said is None and graph.whole and chosen.link is not None:
-            alone = view.holds_alone(graph, chosen.link)
-            said = "Nothing else ties the two." if alone else "Other links tie the two as well."
+        if said is None and graph.whole:
+            said = view.cut_in_words(graph, link)
         st.caption(f.escape(said or ""), width="stretch")
         links.link("identity", "All decisions", icon=":material/gavel:", part="Decisions")

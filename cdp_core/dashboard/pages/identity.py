@@ -8,12 +8,12 @@ import streamlit as st
 import cdp_core as cdp
 from cdp_core.dashboard import charts, links, parts, session
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard.pages import decisions, rules
+from cdp_core.dashboard.pages import changes, decisions, rules, suspects
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import identity as view
 
 PAGE = 25
-_PARTS = ("Overview", "Why", "Review", "Decisions", "Try rules")
+_PARTS = ("Overview", "Why", "Review", "Suspects", "Decisions", "Try rules", "Changes")
 
 
 def page(ws: cdp.Workspace) -> None:
@@ -44,7 +44,7 @@ def page(ws: cdp.Workspace) -> None:
         label_visibility="collapsed",
         bind="query-params",
     )
-    others = (decisions.why, decisions.review, decisions.decided, rules.draw)
+    others = (decisions.why, decisions.review, suspects.draw, decisions.decided, rules.draw, changes.between_runs)
     draw = dict(zip(_PARTS[1:], others, strict=True)).get(chosen)
     if draw is None:
         _overview(ws, found.conflicts)

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ import streamlit as st
 
 import cdp_core as cdp
 from cdp_core.dashboard import formatting as f
-from cdp_core.dashboard import parts, saving, session
-from cdp_core.dashboard.views import decisions as view
+from cdp_core.dashboard import parts, saving
+from cdp_core.dashboard.pages import changes
 
-_SHOWN = ("audience", "before", "after", "entered", "exited")
 _SEEN = "rules_seen"
 _FIRST = "identity:\n  identifiers:\n    user_id: {limit: 1}\n    email: {limit: 5}\n"
 
@@ -51,7 +49,7 @@ def draw(ws: cdp.Workspace) -> None:
         st.warning(f.escape(seen.wrong or ""), icon=":material/error:")
         return
     _offer(ws, seen, text, standing)
-    _changes(seen.changes)
+    changes.draw(seen.changes, key="rules")
 
 
 @contextmanager
@@ -84,36 +82,3 @@ def _offer(ws: cdp.Workspace, seen: Tried, text: str, standing: str) -> None:
 def _save(ws: cdp.Workspace, seen: Tried) -> object:
     with _as_file(seen.text) as path:
         return ws.identity.rules.save(path, version=seen.version)
-
-
-def _changes(seen: dict[str, Any]) -> None:
-    profiles, card = seen["profiles"], partial(st.metric, border=True, height="stretch")
-    with st.grid(4, min_column_width=150, gap="small"):
-        change = profiles["after"] - profiles["before"]
-        card("Profiles", f.number(profiles["after"]), delta=f"{change:+,}" if change else None)
-        card("Split", f.number(profiles["split"]), help="Profiles that would fall apart")
-        card("Merged", f.number(profiles["merged"]), help="Profiles that would join several")
-        card("Unchanged", f.number(profiles["unchanged"]))
-    column = st.column_config
-    st.markdown("**Audiences**")
-    st.dataframe(
-        [{k: f.label(a[k]) if k == "audience" else a[k] for k in _SHOWN} for a in seen["audiences"]],
-        hide_index=True,
-        key="rules_audiences",
-        alt="Audiences before and after",
-        column_config={
-            name: column.NumberColumn(name.capitalize(), format="localized")
-            for name in ("before", "after", "entered", "exited")
-        }
-        | {"audience": "Audience"},
-    )
-    frame = view.examples(seen, session.revealed())
-    if frame.height:
-        st.markdown("**Examples**")
-        st.dataframe(
-            frame,
-            hide_index=True,
-            key="rules_examples",
-            alt="Profiles that would change",
-            column_config={"what": "What", "profile_id": "Profile", "parts": column.ListColumn("Parts", width="large")},
-        )

@@ -115,14 +115,3 @@ def about(ws: cdp.Workspace, left: str, right: str) -> str | None:
     asked = {ws.identity.parse(left), ws.identity.parse(right)}
     made = next((made for made in ws.identity.overrides() if {made.left, made.right} == asked), None)
     return f"{ACTIONS[made.action]}, decided on {f.exact(made.at)}: {made.reason}" if made else None
-
-
-def examples(changes: dict[str, Any], reveal: bool) -> pl.DataFrame:
-    """Profiles that would be split or merged: what, profile_id, parts (identifiers of each part in short)."""
-    rows = []
-    for what, word in (("split", "into"), ("merged", "from")):
-        for example in changes["profiles"]["examples"][what]:
-            parts = [", ".join(shown(i, reveal) for i in part["identifiers"][:3]) for part in example[word]]
-            rows.append((f"{what} {word}", example["profile_id"], parts))
-    kinds: dict[str, Any] = {"what": pl.String, "profile_id": pl.String, "parts": pl.List(pl.String)}
-    return pl.DataFrame(rows, schema=kinds, orient="row")

@@ -156,8 +156,21 @@ def picture(graph: Graph) -> pl.DataFrame:
 
 def holds_alone(graph: Graph, link: int) -> bool:
     """Whether the two ends of an edge hang together by nothing else that is drawn."""
+    return graph.edges[link]["right"] not in _without(graph, link)
+
+
+def cut_in_words(graph: Graph, link: int) -> str:
+    """What cutting an edge would leave, in a graph of which no link is missing."""
+    if not holds_alone(graph, link):
+        return "Other links tie the two as well."
+    part = len(_without(graph, link))
+    return f"Nothing else ties the two: {part} and {f.plural(len(graph.nodes) - part, 'identifier')} would be left."
+
+
+def _without(graph: Graph, link: int) -> set[int]:
+    """The part of the graph on the left side of an edge when that is cut."""
     rest = [(e["left"], e["right"]) for place, e in enumerate(graph.edges) if place != link]
-    return not layout.tied(len(graph.nodes), rest, graph.edges[link]["left"], graph.edges[link]["right"])
+    return layout.reached(len(graph.nodes), rest, graph.edges[link]["left"])
 
 
 def behind(ws: cdp.Workspace, left: str, right: str, reveal: bool) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -42,13 +42,13 @@ def place(count: int, pairs: Sequence[tuple[int, int]]) -> list[tuple[float, flo
     return [(round(float(x), 4), round(float(y), 4)) for x, y in scaled]
 
 
-def tied(count: int, pairs: Sequence[tuple[int, int]], one: int, other: int) -> bool:
-    """Whether a way leads from one node to another.
+def reached(count: int, pairs: Sequence[tuple[int, int]], start: int) -> set[int]:
+    """The nodes to which a way leads from one, itself among them.
 
-    >>> tied(3, [(0, 1), (1, 2)], 0, 2), tied(3, [(1, 2)], 0, 2)
-    (True, False)
+    >>> reached(3, [(0, 1)], 0), reached(3, [(0, 1), (1, 2)], 2)
+    ({0, 1}, {0, 1, 2})
     """
-    return _from(one, _near(count, pairs))[other] >= 0
+    return {node for node, steps in enumerate(_from(start, _near(count, pairs))) if steps >= 0}
 
 
 def _steps(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
