@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cdp_core.errors import UsageError
+from cdp_core.privacy.requests import OUTCOMES
 
 if TYPE_CHECKING:
     from cdp_core.privacy.requests import Request
@@ -57,14 +58,23 @@ def as_html(made: Mapping[str, Any]) -> str:
         ("Due", made["due"]), ("Done", _time(made["finished_at"])), ("Identifiers", made["identifiers"]),
         ("Reason", made["reason"]), ("Done by", made["actor"]),
     ]  # fmt: skip
+    outcome = OUTCOMES.get(made["kind"])
+    body = [
+        f"<h1>Certificate: {_text(made['kind'])}</h1><p class=lead>{_text(made['workspace'])}</p>",
+        _table((), facts),
+        *([f"<h2>What was done</h2><p>{_text(outcome)}</p>"] if outcome else _erased(made)),
+        f"<h2>Signature</h2><p class=mono>{_text(made[SIGNATURE])}</p><p class=lead>{_SIGNED}</p>",
+    ]
+    return _PAGE.format(title=_text(made["request_id"]), body="\n".join(body))
+
+
+def _erased(made: Mapping[str, Any]) -> list[str]:
     receipts = [
         (r["sync"], r["destination"], r["type"], r["state"], r["rows"], r["note"], _time(r["at"]))
         for r in made["receipts"]
     ]
     residual = [(r["place"], r["note"], r["rows"] or "") for r in made["residual"]]
-    body = [
-        f"<h1>Certificate: {_text(made['kind'])}</h1><p class=lead>{_text(made['workspace'])}</p>",
-        _table((), facts),
+    return [
         "<h2>Taken out</h2>",
         _table(("Table", "Rows"), sorted(made["taken"].items())) if made["taken"] else "<p>Nothing was held.</p>",
         "<h2>Asked of destinations</h2>",
@@ -73,11 +83,9 @@ def as_html(made: Mapping[str, Any]) -> str:
         else "<p>There was none to ask.</p>",
         "<h2>What remains</h2>",
         f"<p>{_KEPT}</p>",
-        f"<p>{_LOOKED}</p>" if made["kind"] == "erase" else "",
+        f"<p>{_LOOKED}</p>",
         _remaining(residual),
-        f"<h2>Signature</h2><p class=mono>{_text(made[SIGNATURE])}</p><p class=lead>{_SIGNED}</p>",
     ]
-    return _PAGE.format(title=_text(made["request_id"]), body="\n".join(body))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

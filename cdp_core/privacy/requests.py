@@ -22,6 +22,14 @@ State = Literal["requested", "accepted", "confirmed", "unsupported", "failed"]
 OPEN_STATES = ("requested", "accepted", "failed")
 """Receipts that something is still to come of."""
 RUNNING, WAITING, DONE, WITHDRAWN = "running", "waiting", "done", "withdrawn"
+OUTCOMES: Mapping[str, str] = {
+    "suppress": "Nothing about the person is sent or taken in any more. Keyed hashes (HMAC-SHA-256) of their "
+    "identifiers are kept for that.",
+    "unsuppress": "What is about the person may be sent and taken in again.",
+    "access": "Everything that is held about the person was put together, to be handed out.",
+    "rectify": "What is held about the person was corrected, or an earlier correction taken back.",
+}
+"""What was done where no erasure was asked for."""
 EXTENSION = 2
 """Months by which a complex request may be extended (GDPR 12(3))."""
 
@@ -76,6 +84,11 @@ class Request:
     @property
     def open(self) -> bool:
         return self.status in (RUNNING, WAITING)
+
+    @property
+    def outcome(self) -> str | None:
+        """What was done, in words; None for an erasure, which has steps and receipts."""
+        return OUTCOMES.get(self.kind)
 
     def overdue(self, today: date) -> bool:
         return self.open and today > self.due

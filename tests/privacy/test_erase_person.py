@@ -20,6 +20,7 @@ import cdp_core as cdp
 from cdp_core.cli import execute
 from cdp_core.privacy.certificate import as_html, is_genuine
 from cdp_core.privacy.key import workspace_key
+from cdp_core.privacy.requests import KINDS, OUTCOMES
 from cdp_core.runs.erasure.erase import PROOF, STEPS
 from cdp_core.runs.erasure.order import FOLDER, Order, read_order, write_order
 from cdp_core.tables import CANONICAL
@@ -222,6 +223,23 @@ def test_a_catalog_that_is_kept_elsewhere(root: Path) -> None:
         made = ws.privacy.erase(f"email:{ANN}", reason="asked for it")
         assert {each["place"] for each in made.residual} == {"crm.csv", "web.ndjson"}
     assert not files_with(root.parent / "keys", ANN.encode())
+
+
+def test_a_certificate_says_what_was_done_and_nothing_else(shop: cdp.Workspace) -> None:
+    known = shop.polars(shop.table("user_identifiers").limit(1))
+    person = known.select(pl.format("{}:{}", "type", "value")).item()
+    shop.privacy.access(person, reason="she asked")
+    shop.privacy.suppress(person, reason="she asked")
+    shop.privacy.unsuppress(person, reason="she came back")
+    told = {row["kind"]: row["request_id"] for row in shop.privacy.requests().to_dicts()}
+    for kind in ("access", "suppress", "unsuppress"):
+        made = shop.privacy.requests.get(told[kind])
+        page = shop.privacy.requests.certificate_page(made.request_id)
+        assert made.outcome
+        assert made.outcome in page
+        assert "Taken out" not in page
+        assert "What remains" not in page
+    assert set(KINDS) == {"erase", *OUTCOMES}
 
 
 def test_the_certificate_is_signed_and_names_nobody(shop: cdp.Workspace) -> None:

@@ -80,11 +80,14 @@ def _history(frame: pl.DataFrame) -> None:
 
 
 def _note(ws: cdp.Workspace, person: str, spoken: list[str]) -> None:
-    needed = [name for spec in ws.config.destinations.values() for name in spec.consent]
-    known = sorted({*spoken, *needed, *ws.destination_forms.consents()})
+    spoken_of = ws.consent.categories()
+    known = sorted({*spoken, *spoken_of, *ws.destination_forms.consents()})
     category = st.selectbox(
         "Category", known, index=0 if known else None, key="consent_category", accept_new_options=True
     )
+    if category and category not in spoken_of:
+        text = "Nobody has spoken of this category yet, and no destination asks for it: is it spelled right?"
+        st.caption(text, width=300)
     state = st.segmented_control(
         "They say", ["granted", "denied"], key="consent_state", format_func=view.WORDS.__getitem__
     )

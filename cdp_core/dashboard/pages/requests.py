@@ -97,16 +97,24 @@ def _one(ws: cdp.Workspace, request: Any) -> None:
     st.caption(f"`{request.request_id}` · {f.escape(request.reason)} · by {f.escape(request.actor)}")
     if request.error:
         st.error(f.escape(request.error), icon=":material/error:")
+    if request.outcome:
+        with st.container(border=True):
+            st.subheader("What was done", anchor=False)
+            st.markdown(f":green[:material/check_circle:] {f.escape(request.outcome)}")
+    else:
+        _erasure(ws, request)
+    _actions(ws, request)
+
+
+def _erasure(ws: cdp.Workspace, request: Any) -> None:
     left, right = parts.halves()
     with left:
-        if request.kind == "erase":
-            _steps(request)
+        _steps(request)
         _receipts(ws, request)
     with right:
         _taken(request)
     with st.container(border=True):
         _residual(request)
-    _actions(ws, request)
 
 
 def _steps(request: Any) -> None:
@@ -151,7 +159,11 @@ def _residual(request: Any) -> None:
         if "proof" in request.steps:
             st.markdown(":green[:material/check_circle:] Nothing else was found in tables, files and sources.")
         return
-    rows = [{"place": r["place"], "what": r["note"], "rows": r["rows"] or None} for r in request.residual]
+    counted = any(r["rows"] for r in request.residual)
+    rows = [
+        {"place": r["place"], "what": r["note"]} | ({"rows": r["rows"] or None} if counted else {})
+        for r in request.residual
+    ]
     st.dataframe(
         rows,
         hide_index=True,

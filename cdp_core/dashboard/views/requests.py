@@ -93,11 +93,11 @@ def due_of(request: Any) -> Due:
     """
     >>> from types import SimpleNamespace
     >>> due_of(SimpleNamespace(open=False, due=date(2026, 3, 1))).text
-    'was due on 1 Mar 2026'
+    'due by 1 Mar 2026'
     """
     day = f"{request.due.day} {request.due:%b %Y}"
     if not request.open:
-        return Due(f"was due on {day}", "done")
+        return Due(f"due by {day}", "done")
     left = (request.due - today()).days
     if left < 0:
         return Due(f"{f.plural(-left, 'day')} late, was due on {day}", "late")
