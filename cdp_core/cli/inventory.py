@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import difflib
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cdp_core.cli.options import FrameOption, Output, OutputOption, TableOutput, WorkspaceOption, opened
 from cdp_core.cli.output import print_frame, print_object, print_rows, say
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SHOWN = ("field", "class", "suggested", "kind", "control", "values", "inbox", "destinations", "why")
 Fields = Annotated[list[str], typer.Argument(metavar="FIELD...", help="SOURCE.PLACE, such as crm.traits.email.")]
@@ -65,8 +69,11 @@ def classify(
     if not fields:
         raise cdp.UsageError("a class is missing", choices=["red", "yellow", "green"], hint=f"after {class_}")
     with opened(workspace) as ws:
+        known = ws.inventory.fields()
         edit = ws.inventory.classify(fields, class_, control)
     _wrote(edit, fields, output)
+    for name in fields:
+        _unseen(name, known)
 
 
 def forget(fields: Fields, output: OutputOption = Output.table, workspace: WorkspaceOption = None) -> None:
@@ -90,6 +97,18 @@ def flow(
     rows = [(*edge.left.split(":", 1), *edge.right.split(":", 1), edge.carries, edge.by) for edge in found.edges]
     print_rows(("from", "name", "to", "name", "carries", "by"), rows, [False] * 6)
     say(f"{field} reaches {', '.join(found.names('destination')) or 'no destination'}")
+
+
+def _unseen(name: str, known: pl.DataFrame) -> None:
+    """A decision may come before its field; more often the field is misspelled."""
+    source, _, place = name.partition(".")
+    there = known["place"] if source == "*" else known["field"]
+    wanted = place if source == "*" else name
+    if wanted in there:
+        return
+    near = difflib.get_close_matches(wanted, there.to_list(), 1)
+    meant = f", or is {'*.' * (source == '*')}{near[0]} meant?" if near else ""
+    say(f"nothing has {name} yet; the decision waits for it{meant}")
 
 
 def _wrote(edit: Any, fields: list[str], output: Output) -> None:

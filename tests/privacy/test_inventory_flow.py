@@ -238,7 +238,14 @@ def test_commands(shop: cdp.Workspace, capsys: pytest.CaptureFixture[str]) -> No
     code, out, err = done("inventory", "--source", "web", "--class", "yellow")
     assert (code, "web.context.ip" in out, "web.user_id" in out) == (0, True, False)
     assert "wait for a decision; all rows were read" in err.replace("\n", " ")
-    assert done("classify", "web.context.ip", "crm.traits.town", "yellow", "--control", "truncate")[0] == 0
+    code, _, err = done("classify", "web.context.ip", "crm.traits.town", "yellow", "--control", "truncate")
+    assert (code, "yet" in err) == (0, False)
+    code, _, err = done("classify", "crm.traits.towm", "*.context.iq", "*.context.ip", "green")
+    said = " ".join(err.split())
+    assert (code, said.count("the decision waits for it")) == (0, 2), said
+    assert "or is crm.traits.town meant?" in said
+    assert "or is *.context.ip meant?" in said
+    assert done("forget", "crm.traits.towm", "*.context.iq", "*.context.ip")[0] == 0
     code, out, _ = done("inventory", "--output", "csv")
     assert (code, "web.context.ip,web,context.ip,yellow,yellow,ip," in out) == (0, True)
     code, out, _ = done("flow", "web.context.ip", "--output", "json")
