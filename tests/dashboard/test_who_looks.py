@@ -54,6 +54,21 @@ def test_every_page_is_there_for_every_role(shop: Path, role: str) -> None:
     assert ("does not see it" in everything(drawn("audit", shop))) == (role != "privacy_officer")
 
 
+@pytest.mark.parametrize("role", ["viewer", "marketer", "analyst"])
+def test_parts_of_identity_for_who_reads_identifiers_masked(shop: Path, role: str) -> None:
+    with cdp.open(shop) as ws:
+        first = ws.identity.suspects().row(0, named=True)
+        ws.identity.split(first["profile_id"], at=(first["cut_left"], first["cut_right"]), reason="two people")
+        assert ws.run().status == "succeeded"
+        known = ws.polars(ws.table("user_identifiers").filter(lambda t: t.type.isin(["email", "phone"])))["value"]
+    with_role(shop, role)
+    for part in ("Suspects", "Changes", "Decisions", "Review"):
+        at = drawn("identity", shop, part=part)
+        said = everything(at)
+        assert "does not permit" not in said, part
+        assert not [value for value in known if value in said], part
+
+
 def test_personal_data_are_shown_to_who_says_why(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at = app(shop, monkeypatch)
     assert not at.exception

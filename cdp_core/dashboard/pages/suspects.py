@@ -36,8 +36,9 @@ def draw(ws: cdp.Workspace) -> None:
 def _table(frame: pl.DataFrame) -> Any:
     column = st.column_config
     number = column.NumberColumn
+    # The ends as they are stay here: a column that is only left out of view would go to the browser.
     return st.dataframe(
-        frame,
+        frame.drop("cut_left", "cut_right"),
         hide_index=True,
         placeholder="–",
         key="suspects",
