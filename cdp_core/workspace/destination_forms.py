@@ -60,13 +60,6 @@ class DestinationForms(Forms):
         return form_fields(LimitsSpec)
 
     @needs("read", plain=True)
-    def consents(self) -> Sequence[str]:
-        """Categories of consent that people have given or refused."""
-        consents = self._workspace.engine.table("consents")
-        found = self._workspace.polars(consents.select("category").distinct().order_by("category").limit(200))
-        return list(found["category"].to_list())
-
-    @needs("read", plain=True)
     def used_by(self, name: str) -> Sequence[str]:
         """Syncs that go to a destination."""
         return [sync for sync, spec in self._workspace.config.syncs.items() if spec.destination == name]

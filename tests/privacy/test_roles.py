@@ -79,7 +79,6 @@ ACTIONS: dict[str, tuple[set[str], Act]] = {
     "anomalies.find": (EVERYBODY, lambda ws: ws.anomalies.find()),
     "anomalies.series": (EVERYBODY, lambda ws: ws.anomalies.series()),
     "destinations": (EVERYBODY, lambda ws: ws.destinations()),
-    "destination_forms.consents": (EVERYBODY, lambda ws: ws.destination_forms.consents()),
     "destination_forms.used_by": (EVERYBODY, lambda ws: ws.destination_forms.used_by("box")),
     "sync_forms.events": (EVERYBODY, lambda ws: ws.sync_forms.events()),
     "sync_forms.columns": (EVERYBODY, lambda ws: ws.sync_forms.columns("profiles")),

@@ -13,6 +13,7 @@ from cdp_core.dashboard import formatting as f
 from cdp_core.dashboard import session
 from cdp_core.dashboard.session import cached
 from cdp_core.dashboard.views import consent as view
+from cdp_core.dashboard.views import forms
 
 _REASON = "For whoever reads the list next year"
 _PACKAGE = "access_package"
@@ -80,14 +81,12 @@ def _history(frame: pl.DataFrame) -> None:
 
 
 def _note(ws: cdp.Workspace, person: str, spoken: list[str]) -> None:
-    spoken_of = ws.consent.categories()
-    known = sorted({*spoken, *spoken_of, *ws.destination_forms.consents()})
+    known = sorted({*spoken, *cached(forms.consents, ws)})
     category = st.selectbox(
         "Category", known, index=0 if known else None, key="consent_category", accept_new_options=True
     )
-    if category and category not in spoken_of:
-        text = "Nobody has spoken of this category yet, and no destination asks for it: is it spelled right?"
-        st.caption(text, width=300)
+    if category and category not in known:
+        st.caption("Nobody has spoken of this category yet, and no destination asks for it: is it spelled right?")
     state = st.segmented_control(
         "They say", ["granted", "denied"], key="consent_state", format_func=view.WORDS.__getitem__
     )

@@ -188,4 +188,5 @@ def _short(value: Any) -> str:
 
 
 def consents(ws: cdp.Workspace) -> list[str]:
-    return list(ws.destination_forms.consents())
+    """Categories that can be asked for."""
+    return ws.consent.categories()
